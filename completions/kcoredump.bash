@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+#
+# Completion of kcoredump for bash 4.1 and later. Install as
+#   /usr/share/bash-completion/completions/kcoredump                for everyone, or
+#   ~/.local/share/bash-completion/completions/kcoredump            for yourself,
+# or source it in ~/.bashrc. tests/cli/check_completions.py holds the tables against --help.
+
+declare -gA _kcoredump_options=(
+  [main]="-h --help --version"
+  [capture]="-h --help -f --file -o --output --level --threads --retries --stall-timeout
+             --frame-size --force --json --progress"
+  [info]="-h --help -f --file --json"
+  [verify]="-h --help --threads --json"
+  [read]="-h --help --phys --raw --width --symbols -f --file --json"
+  [sym]="-h --help --max -f --file --json"
+  [vtop]="-h --help --pid -f --file --json"
+  [search]="-h --help --hex --word --regex --width --ignore-case --align --space --range --max
+            --context --threads --progress -f --file --json"
+  [log]="-h --help -l --level --facility -n --tail -x --decode -w --follow -f --file --json"
+  [ps]="-h --help --tree --threads -f --file --json"
+  [mod]="-h --help -f --file --json"
+  [vmalloc]="-h --help --from-memory -f --file --json"
+)
+# What follows an option: files, a list of words, or something only the user knows ("-").
+declare -gA _kcoredump_values=(
+  [-f]="files" [--file]="files" [-o]="files" [--output]="files"
+  [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
+  [--progress]="auto bar json none"
+  [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
+  [--range]="-" [--context]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
+)
+_kcoredump_commands="capture info verify read sym vtop search log ps mod vmalloc"
+
+# Leaves the word to readline, which knows about quotes, spaces and ~.
+_kcoredump_files() {
+  compopt -o default
+}
+
+_kcoredump_words() {
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+}
+
+# The subcommand among the words before the cursor, or "main".
+_kcoredump_command() {
+  local word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case " $_kcoredump_commands " in
+      *" $word "*) printf '%s' "$word" && return ;;
+    esac
+  done
+  printf 'main'
+}
+
+_kcoredump() {
+  local cur=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD-1]} command values
+  COMPREPLY=()
+  # --option=value arrives as three words, unless "=" was taken out of COMP_WORDBREAKS.
+  if [[ $cur == "=" ]]; then
+    cur=""
+  elif [[ $option == "=" ]]; then
+    option=${COMP_WORDS[COMP_CWORD-2]}
+  fi
+  command=$(_kcoredump_command)
+  if [[ $command != main && -n $option ]]; then
+    values=${_kcoredump_values[$option]-}
+    case $values in
+      "") ;;
+      files) _kcoredump_files; return ;;
+      -) return ;;
+      *) _kcoredump_words "$values" "$cur"; return ;;
+    esac
+  fi
+  if [[ $cur == -* ]]; then
+    _kcoredump_words "${_kcoredump_options[$command]}" "$cur"
+  elif [[ $command == main ]]; then
+    _kcoredump_words "$_kcoredump_commands" "$cur"
+  elif [[ $command == verify ]]; then
+    _kcoredump_files
+  fi
+}
+
+complete -F _kcoredump kcoredump

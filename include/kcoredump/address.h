@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// Address types that cannot be mistaken for one another, and what can be said of a page.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string_view>
+
+namespace kcoredump {
+
+struct PhysAddr {
+  uint64_t value = 0;
+  auto operator<=>(const PhysAddr&) const = default;
+};
+
+struct VirtAddr {
+  uint64_t value = 0;
+  auto operator<=>(const VirtAddr&) const = default;
+};
+
+enum class Space : uint8_t { kPhysical, kVirtual };
+
+/// An address together with the space it belongs to.
+struct Location {
+  Space space = Space::kPhysical;
+  uint64_t address = 0;
+
+  Location() = default;
+  Location(Space in_space, uint64_t at) : space(in_space), address(at) {}
+  Location(PhysAddr at) : space(Space::kPhysical), address(at.value) {}
+  Location(VirtAddr at) : space(Space::kVirtual), address(at.value) {}
+  auto operator<=>(const Location&) const = default;
+
+  [[nodiscard]] Location Plus(uint64_t bytes) const { return {space, address + bytes}; }
+};
+
+/// How a page came to be what the reader holds. The numbers are those of the snapshot's outcome
+/// map (lib/format/snapshot/FORMAT.md) and never change.
+enum class PageOutcome : uint8_t {
+  kDirect = 0,      ///< read in its batch; the normal case, never listed
+  kRetried = 1,     ///< read on its own, straight into the destination
+  kBounced = 2,     ///< read on its own, through the bounce buffer
+  kUnreadable = 3,  ///< a hole: every attempt failed, with an errno
+  kHwPoison = 4,    ///< a hole, never read: the kernel marked it as faulty (KPF_HWPOISON)
+  kOffline = 5,     ///< a hole, never read: offline or ballooned (KPF_OFFLINE, sysfs)
+  kAbsent = 6,      ///< a hole, never read: no memory behind it (KPF_NOPAGE, p_filesz < p_memsz)
+  kNotReached = 7,  ///< a hole: the capture ended before this page
+};
+
+[[nodiscard]] constexpr bool IsHole(PageOutcome outcome) {
+  return outcome >= PageOutcome::kUnreadable;
+}
+
+/// "direct", "retried", … as the JSON reports spell it.
+[[nodiscard]] std::string_view PageOutcomeName(PageOutcome outcome);
+
+/// A run of pages that share an outcome.
+struct PageRun {
+  Location first;  ///< of the first page, aligned to it
+  uint64_t pages = 0;
+  PageOutcome outcome = PageOutcome::kDirect;
+  int system_errno = 0;  ///< for kUnreadable: the last errno
+
+  [[nodiscard]] bool operator==(const PageRun&) const = default;
+};
+
+}  // namespace kcoredump

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// Capturing memory into a snapshot: a seekable zstd stream of a plain ELF core.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kcoredump/memory.h"
+#include "kcoredump/result.h"
+
+namespace kcoredump {
+
+inline constexpr int kDefaultLevel = 1;
+inline constexpr uint32_t kDefaultFrameBytes = 128 * 1024;
+inline constexpr uint32_t kMinFrameBytes = 4 * 1024;
+inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
+inline constexpr double kDefaultStallTimeoutSeconds = 30;
+
+/// The compression levels that Capture takes.
+[[nodiscard]] int MinLevel();
+[[nodiscard]] int MaxLevel();
+
+enum class CapturePhase : uint8_t { kPreparing, kReading, kFinishing };
+
+struct CaptureProgress {
+  CapturePhase phase = CapturePhase::kPreparing;
+  uint64_t done_bytes = 0;  ///< of the uncompressed image
+  uint64_t total_bytes = 0;
+  uint64_t compressed_bytes = 0;
+  uint64_t hole_pages = 0;
+  double seconds = 0;  ///< since the start
+};
+
+struct CaptureOptions {
+  std::string source = kKcorePath;  ///< /proc/kcore, an ELF core or a snapshot
+  std::string output;               ///< a path; "-": standard output; empty: HOST-UTCTIME.elf.zst
+  int level = kDefaultLevel;
+  unsigned threads = 0;  ///< 0: every CPU this process may use
+  unsigned retries = kDefaultRetries;
+  double stall_timeout_seconds = kDefaultStallTimeoutSeconds;
+  uint32_t frame_bytes = kDefaultFrameBytes;  ///< a power of two
+  bool force = false;                         ///< replace an existing output
+  std::vector<std::string> arguments;         ///< of the program, for the snapshot's metadata
+  /// Called by the capturing thread, some ten times a second. May be empty.
+  std::function<void(const CaptureProgress&)> on_progress;
+  /// Set by anyone, a signal handler included, to end the capture as partial. May be null; must
+  /// outlive the call.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+enum class CaptureStatus : uint8_t {
+  kComplete,
+  kCompleteWithHoles,
+  kPartial,  ///< ended early; what was read is a valid snapshot
+};
+
+enum class IomemState : uint8_t { kAgrees, kDiffers, kHidden, kUnavailable };
+
+/// /proc/iomem held against the program headers.
+struct IomemCheck {
+  IomemState state = IomemState::kUnavailable;
+  std::vector<std::string> differences;  ///< a line each
+};
+
+enum class KallsymsState : uint8_t { kIncluded, kHidden, kUnavailable };
+
+/// Whether /proc/kpageflags told which pages must not be read.
+enum class PageFlagsState : uint8_t { kUsed, kUnavailable, kNotApplicable };
+
+struct CaptureReport {
+  CaptureStatus status = CaptureStatus::kPartial;
+  std::string reason;  ///< why it is partial; empty otherwise
+  std::string source;
+  std::string output;           ///< where the result is: the path, PATH.partial, or "-"
+  uint64_t plain_bytes = 0;     ///< of the ELF image inside
+  uint64_t expected_bytes = 0;  ///< of it when complete
+  uint64_t compressed_bytes = 0;
+  double seconds = 0;
+  uint64_t page_bytes = 0;
+  PageCounts pages;
+  uint64_t zero_pages = 0;    ///< read, and all zero
+  std::vector<PageRun> runs;  ///< physical; retried, bounced and holes
+  IomemCheck iomem;
+  KallsymsState kallsyms = KallsymsState::kUnavailable;
+  PageFlagsState page_flags = PageFlagsState::kNotApplicable;
+  std::string lockdown;
+  uint64_t layout_moves = 0;       ///< batches read again because kcore's headers changed
+  bool around_page_cache = false;  ///< written with O_DIRECT
+  unsigned threads = 0;
+  int level = 0;
+  uint32_t frame_bytes = 0;
+  std::vector<std::string> warnings;
+};
+
+/// Captures and publishes. Blocks; starts threads of its own. A partial capture is a report with
+/// kPartial. Errors: nothing was published (kPermission: the source refused; kInvalidArgument;
+/// kCancelled before anything was read; kIo: the output could not be written, or not be given its
+/// name, in which case the message tells what it is called instead).
+///
+/// When a read never comes back, its thread is left behind, and frees what it holds if it ever
+/// does.
+[[nodiscard]] Result<CaptureReport> Capture(const CaptureOptions& options);
+
+/// The program's exit status for a report: 0 complete, 3 complete with holes, 5 partial.
+[[nodiscard]] int ExitStatus(const CaptureReport& report);
+
+/// One JSON object; 64-bit addresses are "0x…" strings.
+[[nodiscard]] std::string ToJson(const CaptureReport& report);
+/// What stands in a report's place when there is none: {"status": "failed", "exit_status",
+/// "error"}.
+[[nodiscard]] std::string FailureToJson(const std::string& message, int exit_status);
+/// {"message": …}: a message among JSON lines.
+[[nodiscard]] std::string MessageToJson(const std::string& message);
+/// One JSON object without line breaks.
+[[nodiscard]] std::string ToJson(const CaptureProgress& progress);
+
+}  // namespace kcoredump

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//
+// What an image is, whether it is sound, and its bytes on a screen.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kcoredump/memory.h"
+#include "kcoredump/result.h"
+
+namespace kcoredump {
+
+struct SegmentInfo {
+  SegmentKind kind = SegmentKind::kRam;
+  uint64_t virt = 0;
+  std::optional<uint64_t> phys;
+  uint64_t bytes = 0;
+};
+
+struct NoteInfo {
+  std::string owner;
+  std::string name;  ///< of our own notes, what they hold ("kallsyms", "btf vmlinux")
+  uint32_t type = 0;
+  uint64_t bytes = 0;
+};
+
+/// Strings may hold anything a hostile dump put there: escape them for a terminal (ToText does).
+struct ImageInfo {
+  std::string path;
+  std::string format;  ///< "kcore", "snapshot", "elf"
+  std::string architecture;
+  std::string kernel_release;  ///< empty: unknown
+  std::string kernel_version;  ///< the text of /proc/version; empty: unknown
+  std::optional<uint64_t> kaslr_offset;
+  uint64_t page_bytes = 0;
+  uint64_t total_pages = 0;          ///< of RAM, by the program headers
+  std::vector<std::string> caveats;  ///< as Memory::Caveats
+  std::vector<SegmentInfo> segments;
+  std::vector<NoteInfo> notes;
+
+  bool is_snapshot = false;  ///< what follows is meaningful for snapshots alone
+  bool complete = false;
+  std::string incomplete_reason;  ///< empty when complete
+  std::vector<std::string> damage;
+  PageCounts pages;
+  bool outcomes_known = false;  ///< false: no trailer; holes were counted as direct
+  std::optional<uint64_t> zero_pages;
+  std::vector<PageRun> holes;
+  uint64_t file_bytes = 0;
+  uint64_t plain_bytes = 0;
+  uint64_t frames = 0;
+  std::string meta_json;  ///< the capture's metadata; empty: none
+};
+
+/// Describes the live kernel, a snapshot or an ELF core.
+[[nodiscard]] Result<ImageInfo> Describe(const std::string& path);
+
+[[nodiscard]] std::string ToText(const ImageInfo& info);
+[[nodiscard]] std::string ToJson(const ImageInfo& info);
+
+struct VerifyOptions {
+  unsigned threads = 0;  ///< 0: every CPU
+  /// Bytes of the file checked so far and in all; called by one thread at a time. May be empty.
+  std::function<void(uint64_t done, uint64_t total)> on_progress;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct VerifyReport {
+  bool complete = false;  ///< the capture ran to its end
+  std::string incomplete_reason;
+  std::vector<std::string> damage;  ///< what is damaged and where; empty: sound
+  uint64_t frames = 0;              ///< checked
+  uint64_t damaged_frames = 0;
+  uint64_t plain_bytes = 0;  ///< unpacked and found right
+  PageCounts pages;
+};
+
+/// Unpacks every frame of a snapshot and holds it against its checksum and the seek table; checks
+/// trailer, seek table and the ELF core inside.
+[[nodiscard]] Result<VerifyReport> Verify(const std::string& path, const VerifyOptions& options);
+
+[[nodiscard]] std::string ToText(const VerifyReport& report);
+[[nodiscard]] std::string ToJson(const VerifyReport& report, const std::string& path);
+
+/// Lines as `hexdump -C` prints them, repeated lines squeezed to "*". For one thread.
+class HexDump {
+ public:
+  explicit HexDump(uint64_t address) : address_(address) {}
+  /// The lines that `bytes` complete.
+  [[nodiscard]] std::string Add(std::span<const std::byte> bytes);
+  /// The last, short line and the address after it.
+  [[nodiscard]] std::string Finish();
+
+ private:
+  void AddLine(std::string& out);
+
+  uint64_t address_;
+  std::vector<std::byte> line_;
+  std::vector<std::byte> previous_;
+  bool squeezing_ = false;
+};
+
+}  // namespace kcoredump

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// Makers of Error values.
+#pragma once
+
+#include <string>
+
+#include "kcoredump/result.h"
+
+namespace kcoredump {
+
+[[nodiscard]] Error MakeError(ErrorCode code, std::string message);
+
+/// "<what>: <strerror>", kIo with the errno kept (kPermission for EPERM/EACCES, kNotFound for
+/// ENOENT).
+[[nodiscard]] Error SystemError(const std::string& what, int system_errno);
+
+/// "EIO", "EFAULT", …; "errno 999" for a number without a name.
+[[nodiscard]] std::string ErrnoName(int system_errno);
+
+}  // namespace kcoredump

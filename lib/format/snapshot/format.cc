@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+#include "format/snapshot/format.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format/codec.h"
+#include "source/memory_source.h"
+
+namespace kcoredump {
+
+namespace {
+
+constexpr std::array kCountOrder = {
+    PageOutcome::kDirect,   PageOutcome::kRetried, PageOutcome::kBounced, PageOutcome::kUnreadable,
+    PageOutcome::kHwPoison, PageOutcome::kOffline, PageOutcome::kAbsent,  PageOutcome::kNotReached};
+
+/// One run of the outcome map as it stands in the file.
+struct RawRun {
+  uint64_t first_phys = 0;
+  uint64_t pages = 0;
+  uint32_t outcome = 0;
+  uint32_t system_errno = 0;
+};
+static_assert(sizeof(RawRun) == 24);
+
+Error Corrupt(const std::string& what) {
+  return MakeError(ErrorCode::kCorrupt, "the trailer is damaged: " + what);
+}
+
+/// Reads one field after another; the first that is missing makes all later ones missing too.
+class FieldReader {
+ public:
+  explicit FieldReader(std::span<const std::byte> bytes) : reader_(bytes) {}
+
+  template <typename T>
+  T Next() {
+    const auto value = reader_.Read<T>();
+    failed_ |= !value.has_value();
+    return value.value_or(T{});
+  }
+  std::string_view Text(uint64_t bytes) {
+    const auto text = reader_.Take(bytes);
+    failed_ |= !text.has_value();
+    return text ? AsText(*text) : std::string_view();
+  }
+  [[nodiscard]] bool failed() const { return failed_; }
+  [[nodiscard]] size_t remaining() const { return reader_.remaining(); }
+
+ private:
+  ByteReader reader_;
+  bool failed_ = false;
+};
+
+bool Plausible(const RawRun& run, uint64_t previous_end, uint32_t page_bytes) {
+  uint64_t bytes = 0;
+  uint64_t end = 0;
+  return run.pages != 0 && run.first_phys >= previous_end && run.first_phys % page_bytes == 0 &&
+         !__builtin_mul_overflow(run.pages, page_bytes, &bytes) &&
+         !__builtin_add_overflow(run.first_phys, bytes, &end) &&
+         run.outcome > static_cast<uint32_t>(PageOutcome::kDirect) &&
+         run.outcome < static_cast<uint32_t>(PageOutcome::kNotReached) &&
+         run.system_errno <= std::numeric_limits<int>::max();
+}
+
+Status DecodeRuns(FieldReader& fields, Trailer& trailer) {
+  const auto count = fields.Next<uint32_t>();
+  if (count > kMaxTrailerRuns || count * sizeof(RawRun) > fields.remaining()) {
+    return Corrupt("too many runs in the outcome map");
+  }
+  uint64_t previous_end = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto raw = fields.Next<RawRun>();
+    if (!Plausible(raw, previous_end, trailer.page_bytes)) return Corrupt("a bad outcome run");
+    previous_end = raw.first_phys + raw.pages * trailer.page_bytes;
+    trailer.runs.push_back({.first = PhysAddr{raw.first_phys},
+                            .pages = raw.pages,
+                            .outcome = static_cast<PageOutcome>(raw.outcome),
+                            .system_errno = static_cast<int>(raw.system_errno)});
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string NoteTypeName(uint32_t type) {
+  switch (static_cast<NoteType>(type)) {
+    case NoteType::kMeta:
+      return "meta";
+    case NoteType::kKallsyms:
+      return "kallsyms";
+    case NoteType::kBtf:
+      return "btf";
+    case NoteType::kModules:
+      return "modules";
+    case NoteType::kVmallocinfo:
+      return "vmallocinfo";
+    case NoteType::kIomem:
+      return "iomem";
+    case NoteType::kCmdline:
+      return "cmdline";
+    case NoteType::kVersion:
+      return "version";
+  }
+  return "type " + std::to_string(type);
+}
+
+std::array<std::byte, kSkippableHeaderBytes> EncodeSkippableHeader(uint32_t magic,
+                                                                   uint64_t payload_bytes) {
+  const std::array<uint32_t, 2> fields = {magic, static_cast<uint32_t>(payload_bytes)};
+  return std::bit_cast<std::array<std::byte, kSkippableHeaderBytes>>(fields);
+}
+
+std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames) {
+  ByteWriter body;
+  body.Append(std::string_view(kTrailerMagic, 8));
+  body.Write(kTrailerVersion);
+  body.Write(uint32_t{trailer.complete ? 1U : 0U});
+  body.Write(trailer.page_bytes);
+  body.Write(frames);
+  for (const uint64_t value : {trailer.plain_bytes, trailer.expected_bytes, trailer.started_utc_ns,
+                               trailer.ended_utc_ns}) {
+    body.Write(value);
+  }
+  PageCounts counts = trailer.counts;
+  for (const PageOutcome outcome : kCountOrder) body.Write(counts.Of(outcome));
+  body.Write(trailer.zero_pages);
+  const std::string_view reason = std::string_view(trailer.reason).substr(0, kMaxReasonBytes);
+  body.Write(static_cast<uint32_t>(reason.size()));
+  body.Append(reason);
+  body.Write(static_cast<uint32_t>(trailer.runs.size()));
+  for (const PageRun& run : trailer.runs) {
+    body.Write(RawRun{.first_phys = run.first.address,
+                      .pages = run.pages,
+                      .outcome = static_cast<uint32_t>(run.outcome),
+                      .system_errno = static_cast<uint32_t>(run.system_errno)});
+  }
+  return std::move(body.bytes());
+}
+
+uint64_t MaxTrailerBytes(uint64_t frames) {
+  static constexpr uint64_t kFixedFieldsBytes = 256;
+  return kFixedFieldsBytes + kMaxReasonBytes + kMaxTrailerRuns * sizeof(RawRun) +
+         frames * sizeof(uint32_t);
+}
+
+Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
+                              std::span<const SeekEntry> seek_entries) {
+  if (payload.size() < sizeof(uint64_t)) return Corrupt("too short");
+  const auto hashed = payload.first(payload.size() - sizeof(uint64_t));
+  if (FieldReader(payload.subspan(hashed.size())).Next<uint64_t>() != Hash64(hashed)) {
+    return Corrupt("its checksum does not match");
+  }
+  FieldReader fields(hashed);
+  if (fields.Text(8) != kTrailerMagic) return Corrupt("no magic number");
+  const auto version = fields.Next<uint32_t>();
+  if (version != kTrailerVersion) {
+    return MakeError(ErrorCode::kUnsupported, "a trailer of version " + std::to_string(version) +
+                                                  "; this program knows version 1");
+  }
+  Trailer trailer;
+  trailer.complete = fields.Next<uint32_t>() == 1;
+  trailer.page_bytes = fields.Next<uint32_t>();
+  if (!IsPageSize(trailer.page_bytes)) return Corrupt("no such page size");
+  const auto frames = fields.Next<uint32_t>();
+  for (uint64_t* value : {&trailer.plain_bytes, &trailer.expected_bytes, &trailer.started_utc_ns,
+                          &trailer.ended_utc_ns}) {
+    *value = fields.Next<uint64_t>();
+  }
+  for (const PageOutcome outcome : kCountOrder)
+    trailer.counts.Of(outcome) = fields.Next<uint64_t>();
+  trailer.zero_pages = fields.Next<uint64_t>();
+  const auto reason_bytes = fields.Next<uint32_t>();
+  if (reason_bytes > kMaxReasonBytes) return Corrupt("its reason is too long");
+  trailer.reason = fields.Text(reason_bytes);
+  if (Status runs = DecodeRuns(fields, trailer); !runs.ok()) return std::move(runs.error());
+  if (uint64_t{frames} * sizeof(uint32_t) + sizeof(uint64_t) != fields.remaining()) {
+    return Corrupt("its length does not match");
+  }
+  if (frames != seek_entries.size()) return Corrupt("the number of frames does not match");
+  trailer.frame_ms.resize(frames);
+  for (uint32_t& milliseconds : trailer.frame_ms) milliseconds = fields.Next<uint32_t>();
+  if (fields.Next<uint64_t>() != Hash64(std::as_bytes(seek_entries))) {
+    return Corrupt("the seek table is not the one that was written");
+  }
+  if (fields.failed()) return Corrupt("too short");
+  return trailer;
+}
+
+std::array<std::byte, kSeekTableFooterBytes> EncodeSeekTableFooter(uint32_t frames) {
+  ByteWriter out;
+  out.Write(frames);
+  out.Write(kSeekTableHasChecksums);
+  out.Write(kSeekableMagic);
+  std::array<std::byte, kSeekTableFooterBytes> footer{};
+  std::copy(out.bytes().begin(), out.bytes().end(), footer.begin());
+  return footer;
+}
+
+std::optional<uint32_t> DecodeSeekTableFooter(std::span<const std::byte> footer) {
+  ByteReader reader(footer);
+  const auto frames = reader.Read<uint32_t>();
+  const auto descriptor = reader.Read<uint8_t>();
+  const auto magic = reader.Read<uint32_t>();
+  if (!magic || *magic != kSeekableMagic || *descriptor != kSeekTableHasChecksums) {
+    return std::nullopt;
+  }
+  if (*frames > kMaxFrames) return std::nullopt;
+  return frames;
+}
+
+}  // namespace kcoredump

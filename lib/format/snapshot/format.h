@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// The snapshot's on-disk structures; FORMAT.md beside this file specifies them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kcoredump/address.h"
+#include "kcoredump/memory.h"
+#include "kcoredump/result.h"
+
+namespace kcoredump {
+
+// Skippable frames (RFC 8878, 3.1.2).
+inline constexpr uint32_t kTrailerFrameMagic = 0x184D2A5D;
+inline constexpr uint32_t kSeekTableFrameMagic = 0x184D2A5E;
+inline constexpr size_t kSkippableHeaderBytes = 8;
+
+// zstd seekable format 0.1.0 (zstd: contrib/seekable_format/zstd_seekable_compression_format.md).
+inline constexpr uint32_t kSeekableMagic = 0x8F92EAB1;
+inline constexpr uint8_t kSeekTableHasChecksums = 0x80;
+inline constexpr size_t kSeekTableFooterBytes = 9;
+inline constexpr size_t kSeekTableEntryBytes = 12;
+
+/// Most frames of one snapshot: what a seek table, a skippable frame, can list (12 bytes each).
+inline constexpr uint64_t kMaxFrames = 0xfffffff0 / kSeekTableEntryBytes;
+
+inline constexpr char kTrailerMagic[9] = "KCDTRAIL";
+inline constexpr uint32_t kTrailerVersion = 1;
+inline constexpr uint64_t kMaxTrailerRuns = 1 << 17;
+inline constexpr uint32_t kMaxReasonBytes = 4096;
+
+// Notes of the vendor segment.
+inline constexpr uint32_t kVendorSegmentType = 0x6b636f72;  ///< "kcor", within PT_LOOS…PT_HIOS
+inline constexpr char kNoteOwner[] = "KCOREDUMP";
+enum class NoteType : uint32_t {
+  kMeta = 1,      ///< JSON: the capture's metadata
+  kKallsyms = 2,  ///< text of /proc/kallsyms
+  kBtf = 3,       ///< name, NUL, zeros to a multiple of 8, then the BTF of that module or vmlinux
+  kModules = 4,   ///< text of /proc/modules
+  kVmallocinfo = 5,  ///< text of /proc/vmallocinfo
+  kIomem = 6,        ///< text of /proc/iomem
+  kCmdline = 7,      ///< text of /proc/cmdline
+  kVersion = 8,      ///< text of /proc/version
+};
+[[nodiscard]] std::string NoteTypeName(uint32_t type);
+
+/// One entry of the seek table.
+struct SeekEntry {
+  uint32_t compressed_bytes = 0;
+  uint32_t content_bytes = 0;
+  uint32_t checksum = 0;
+};
+static_assert(sizeof(SeekEntry) == kSeekTableEntryBytes);
+
+/// What only the end of a capture knows.
+struct Trailer {
+  bool complete = false;
+  uint32_t page_bytes = 0;
+  uint64_t plain_bytes = 0;     ///< content of all data frames
+  uint64_t expected_bytes = 0;  ///< what a complete snapshot would hold
+  uint64_t started_utc_ns = 0;
+  uint64_t ended_utc_ns = 0;
+  PageCounts counts;
+  uint64_t zero_pages = 0;
+  std::string reason;              ///< why it is not complete; empty when it is
+  std::vector<PageRun> runs;       ///< physical, ascending; never kDirect, never kNotReached
+  std::vector<uint32_t> frame_ms;  ///< a frame each: milliseconds since the start
+};
+
+/// Magic number and length of a skippable frame.
+[[nodiscard]] std::array<std::byte, kSkippableHeaderBytes> EncodeSkippableHeader(
+    uint32_t magic, uint64_t payload_bytes);
+
+/// The trailer's payload up to the outcome map. What follows is streamed by the writer: the frames'
+/// milliseconds, the seek entries' hash, and the hash of all before it.
+[[nodiscard]] std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames);
+
+[[nodiscard]] std::array<std::byte, kSeekTableFooterBytes> EncodeSeekTableFooter(uint32_t frames);
+
+/// No trailer for that many frames is longer.
+[[nodiscard]] uint64_t MaxTrailerBytes(uint64_t frames);
+
+/// `payload` is the frame's content. kCorrupt: any byte of it or of the seek table differs from
+/// what was written.
+[[nodiscard]] Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
+                                            std::span<const SeekEntry> seek_entries);
+
+/// How many frames the footer, the file's last 9 bytes, speaks of; nothing: it is not one of ours.
+[[nodiscard]] std::optional<uint32_t> DecodeSeekTableFooter(std::span<const std::byte> footer);
+
+}  // namespace kcoredump

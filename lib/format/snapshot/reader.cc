@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "format/snapshot/reader.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/try.h"
+#include "kcoredump/text.h"
+
+namespace kcoredump {
+
+namespace {
+
+Error Corrupt(std::string message) { return MakeError(ErrorCode::kCorrupt, std::move(message)); }
+
+/// How much of the file is in memory while its frames are walked: room for any frame we write.
+constexpr size_t kWalkWindowBytes = 4 << 20;
+
+/// A window over the file that moves forward with the walk.
+class WalkWindow {
+ public:
+  WalkWindow(int fd, uint64_t file_bytes) : fd_(fd), file_bytes_(file_bytes) {}
+
+  /// The file's bytes from `offset`, at least `wanted` of them unless the file ends before.
+  Result<std::span<const std::byte>> At(uint64_t offset, size_t wanted) {
+    const uint64_t left = file_bytes_ > offset ? file_bytes_ - offset : 0;
+    const uint64_t needed = std::min<uint64_t>(wanted, left);
+    if (offset < start_ || offset + needed > start_ + bytes_.size()) {
+      bytes_.resize(std::min<uint64_t>(std::max(wanted, kWalkWindowBytes), left));
+      start_ = offset;
+      KCD_ASSIGN(const size_t count, PreadUpTo(fd_, bytes_, offset));
+      bytes_.resize(count);
+    }
+    return std::span<const std::byte>(bytes_).subspan(offset - start_);
+  }
+
+ private:
+  int fd_;
+  uint64_t file_bytes_;
+  uint64_t start_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string& path) {
+  KCD_ASSIGN(UniqueFd fd, OpenForReading(path));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return SystemError(path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return MakeError(ErrorCode::kUnsupported, path + ": a snapshot must be a regular file");
+  }
+  std::shared_ptr<SnapshotFile> file(
+      new SnapshotFile(path, std::move(fd), static_cast<uint64_t>(info.st_size)));
+  if (Status first = file->CheckFirstFrame(); !first.ok()) {
+    return std::move(first.error()).WithContext(path);
+  }
+  Status table = file->LoadSeekTable();
+  if (!table.ok()) {
+    file->frames_.clear();
+    file->checksums_.clear();
+    file->trailer_.reset();
+    file->damage_.push_back(table.error().message);
+    if (Status walk = file->WalkFrames(); !walk.ok()) {
+      return std::move(walk.error()).WithContext(path);
+    }
+  }
+  return std::shared_ptr<const SnapshotFile>(std::move(file));
+}
+
+Status SnapshotFile::CheckFirstFrame() const {
+  std::array<std::byte, kFrameHeaderMaxBytes> bytes{};
+  KCD_ASSIGN(const size_t count, PreadUpTo(fd_.get(), bytes, 0));
+  const auto header = ParseFrameHeader(std::span(bytes).first(count));
+  if (header.ok() && !header.value().skippable && header.value().content_bytes) return {};
+  return MakeError(ErrorCode::kUnsupported,
+                   header.ok()
+                       ? "a zstd file, but not a snapshot: its first frame does not say how "
+                         "much it holds (unpack it with zstd -d, and open the result)"
+                       : "not a zstd file");
+}
+
+Status SnapshotFile::LoadSeekTable() {
+  if (file_bytes_ < kSkippableHeaderBytes + kSeekTableFooterBytes) return Corrupt("no seek table");
+  std::array<std::byte, kSeekTableFooterBytes> footer{};
+  KCD_TRY(PreadExactly(fd_.get(), footer, file_bytes_ - footer.size()));
+  const auto count = DecodeSeekTableFooter(footer);
+  if (!count)
+    return Corrupt("no seek table at the end: the file was cut off or its end is damaged");
+  const uint64_t payload = uint64_t{*count} * kSeekTableEntryBytes + kSeekTableFooterBytes;
+  if (payload + kSkippableHeaderBytes > file_bytes_) {
+    return Corrupt("the seek table is larger than the file");
+  }
+  const uint64_t table_offset = file_bytes_ - payload - kSkippableHeaderBytes;
+  std::array<std::byte, kSkippableHeaderBytes> raw{};
+  KCD_TRY(PreadExactly(fd_.get(), raw, table_offset));
+  const auto header = ParseFrameHeader(raw);
+  if (!header.ok() || header.value().skippable_magic != kSeekTableFrameMagic ||
+      header.value().skippable_bytes != payload) {
+    return Corrupt("the seek table's frame is damaged");
+  }
+  KCD_ASSIGN(const std::vector<SeekEntry> entries, LoadEntries(table_offset, *count));
+  KCD_ASSIGN(const uint64_t trailer_end, LoadTrailer(entries));
+  if (trailer_end != table_offset) {
+    return Corrupt("something stands between the trailer and the seek table");
+  }
+  checksums_.reserve(entries.size());
+  for (const SeekEntry& entry : entries) checksums_.push_back(entry.checksum);
+  return {};
+}
+
+/// In steps, each checked before the next is read: a sparse file can promise a table of gigabytes.
+Result<std::vector<SeekEntry>> SnapshotFile::LoadEntries(uint64_t table_offset, uint32_t count) {
+  static constexpr uint32_t kStepEntries = 1 << 16;
+  std::vector<SeekEntry> entries;
+  FrameSpan next;
+  for (uint32_t done = 0; done < count;) {
+    const uint32_t step = std::min(kStepEntries, count - done);
+    entries.resize(done + step);
+    KCD_TRY(
+        PreadExactly(fd_.get(), std::as_writable_bytes(std::span(entries).subspan(done)),
+                     table_offset + kSkippableHeaderBytes + uint64_t{done} * kSeekTableEntryBytes));
+    for (; done < entries.size(); ++done) {
+      next.compressed_bytes = entries[done].compressed_bytes;
+      next.content_bytes = entries[done].content_bytes;
+      if (next.content_bytes == 0 || next.content_bytes > kMaxFrameContentBytes ||
+          next.compressed_bytes > CompressedBound(next.content_bytes) ||
+          next.compressed_bytes > table_offset - next.file_offset) {
+        return Corrupt("entry " + std::to_string(done) + " of the seek table is damaged");
+      }
+      frames_.push_back(next);
+      next.file_offset += next.compressed_bytes;
+      next.plain_offset += next.content_bytes;
+    }
+  }
+  return entries;
+}
+
+uint64_t SnapshotFile::DataEnd() const {
+  return frames_.empty() ? 0 : frames_.back().file_offset + frames_.back().compressed_bytes;
+}
+
+/// The trailer that follows the last frame. Returns where it ends.
+Result<uint64_t> SnapshotFile::LoadTrailer(std::span<const SeekEntry> entries) {
+  const uint64_t offset = DataEnd();
+  std::array<std::byte, kSkippableHeaderBytes> raw{};
+  KCD_ASSIGN(const size_t have, PreadUpTo(fd_.get(), raw, offset));
+  const auto header = ParseFrameHeader(std::span<const std::byte>(raw).first(have));
+  if (!header.ok() || header.value().skippable_magic != kTrailerFrameMagic) {
+    return Corrupt("there is no trailer after the last frame");
+  }
+  const uint64_t bytes = header.value().skippable_bytes;
+  if (bytes > MaxTrailerBytes(entries.size()) || bytes > file_bytes_ - offset - raw.size()) {
+    return Corrupt("the trailer is not whole");
+  }
+  std::vector<std::byte> payload(bytes);
+  KCD_TRY(PreadExactly(fd_.get(), payload, offset + raw.size()));
+  KCD_ASSIGN(Trailer trailer, DecodeTrailer(payload, entries));
+  if (trailer.plain_bytes != plain_bytes()) {
+    return Corrupt("the trailer speaks of another amount of data than the seek table");
+  }
+  trailer_ = std::move(trailer);
+  return offset + raw.size() + bytes;
+}
+
+/// Frame by frame from the start, until one is not whole. A trailer that follows and knows these
+/// very frames still tells which pages are holes, whatever became of the seek table.
+Status SnapshotFile::WalkFrames() {
+  WalkWindow window(fd_.get(), file_bytes_);
+  std::vector<SeekEntry> entries;
+  FrameSpan next;
+  while (next.file_offset < file_bytes_ && frames_.size() < kMaxFrames) {
+    KCD_ASSIGN(auto bytes, window.At(next.file_offset, kFrameHeaderMaxBytes));
+    const auto header = ParseFrameHeader(bytes.first(std::min(bytes.size(), kFrameHeaderMaxBytes)));
+    const bool usable = header.ok() && !header.value().skippable && header.value().content_bytes &&
+                        *header.value().content_bytes != 0 &&
+                        *header.value().content_bytes <= kMaxFrameContentBytes;
+    // A trailer or seek table ends the data; a torn or foreign frame ends what can be read.
+    if (!usable) break;
+    next.content_bytes = static_cast<uint32_t>(*header.value().content_bytes);
+    auto length = FrameLength(bytes);
+    if (!length) {
+      KCD_ASSIGN(bytes, window.At(next.file_offset, CompressedBound(next.content_bytes)));
+      length = FrameLength(bytes);
+    }
+    if (!length) {
+      damage_.push_back("the file is torn at " + Hex(next.file_offset) + ", within a frame");
+      break;
+    }
+    next.compressed_bytes = static_cast<uint32_t>(*length);
+    frames_.push_back(next);
+    entries.push_back({.compressed_bytes = next.compressed_bytes,
+                       .content_bytes = next.content_bytes,
+                       .checksum = StoredChecksum(bytes.first(*length))});
+    next.file_offset += *length;
+    next.plain_offset += next.content_bytes;
+  }
+  if (frames_.empty()) return Corrupt("not one whole frame: the file is torn within its first");
+  if (const auto trailer_end = LoadTrailer(entries); !trailer_end.ok()) {
+    damage_.push_back(trailer_end.error().message);
+  }
+  return {};
+}
+
+uint64_t SnapshotFile::plain_bytes() const {
+  return frames_.empty() ? 0 : frames_.back().plain_offset + frames_.back().content_bytes;
+}
+
+bool SnapshotFile::complete() const {
+  return trailer_ && trailer_->complete && damage_.empty() &&
+         trailer_->plain_bytes == trailer_->expected_bytes;
+}
+
+std::string SnapshotFile::IncompleteReason() const {
+  if (complete()) return {};
+  if (!trailer_) return "the file has no trailer: it was cut off, or its end is damaged";
+  if (!trailer_->reason.empty()) return trailer_->reason;
+  return damage_.empty() ? "the capture ended early" : damage_.front();
+}
+
+const FrameSpan* SnapshotFile::FrameAt(uint64_t plain_offset) const {
+  // All but the last frame of ours are of one size: the first guess is right.
+  const uint64_t size = frames_.empty() ? 1 : frames_.front().content_bytes;
+  if (const uint64_t guess = plain_offset / size; guess < frames_.size()) {
+    const FrameSpan& frame = frames_[guess];
+    if (plain_offset - frame.plain_offset < frame.content_bytes) return &frame;
+  }
+  auto after =
+      std::upper_bound(frames_.begin(), frames_.end(), plain_offset,
+                       [](uint64_t at, const FrameSpan& frame) { return at < frame.plain_offset; });
+  if (after == frames_.begin() || plain_offset >= plain_bytes()) return nullptr;
+  return &*std::prev(after);
+}
+
+std::optional<uint32_t> SnapshotFile::TableChecksum(size_t index) const {
+  if (index >= checksums_.size()) return std::nullopt;
+  return checksums_[index];
+}
+
+Result<PlainReader> PlainReader::Create(std::shared_ptr<const SnapshotFile> file) {
+  KCD_ASSIGN(FrameDecompressor decompressor, FrameDecompressor::Create());
+  return PlainReader(std::move(file), std::move(decompressor));
+}
+
+PlainReader::PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor)
+    : file_(std::move(file)), decompressor_(std::move(decompressor)) {}
+
+Result<std::span<const std::byte>> PlainReader::Load(const FrameSpan& frame) {
+  if (loaded_ == &frame) return std::span<const std::byte>(content_);
+  loaded_ = nullptr;
+  compressed_.resize(frame.compressed_bytes);
+  KCD_TRY(PreadExactly(file_->fd(), compressed_, frame.file_offset));
+  // The frame's own word before anything is allocated: a seek table may promise a bomb.
+  const auto header = ParseFrameHeader(compressed_);
+  if (!header.ok() || header.value().content_bytes != frame.content_bytes) {
+    return Corrupt("the frame at " + Hex(frame.file_offset) + " is not what the seek table says");
+  }
+  content_.resize(frame.content_bytes);
+  if (Status status = decompressor_.Decompress(compressed_, content_); !status.ok()) {
+    return std::move(status.error()).WithContext("the frame at " + Hex(frame.file_offset));
+  }
+  loaded_ = &frame;
+  return std::span<const std::byte>(content_);
+}
+
+Result<size_t> PlainReader::ReadAt(uint64_t plain_offset, std::span<std::byte> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const FrameSpan* frame = file_->FrameAt(plain_offset + done);
+    if (frame == nullptr) break;
+    KCD_ASSIGN(const auto content, Load(*frame));
+    done += ReadFromBytes(content, plain_offset + done - frame->plain_offset, out.subspan(done));
+  }
+  return done;
+}
+
+}  // namespace kcoredump

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading a snapshot back: its frames at random, its trailer, and itself as a memory source.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "format/codec.h"
+#include "format/snapshot/format.h"
+#include "source/memory_source.h"
+
+namespace kcoredump {
+
+/// A data frame: where it stands in the file and what it holds.
+struct FrameSpan {
+  uint64_t file_offset = 0;
+  uint64_t plain_offset = 0;
+  uint32_t compressed_bytes = 0;
+  uint32_t content_bytes = 0;
+};
+
+/// The frames of a snapshot file. Immutable; any thread may call any method.
+class SnapshotFile {
+ public:
+  /// By seek table and trailer; where those are missing or damaged, by walking the frames, as far
+  /// as they are whole. kUnsupported: not a zstd file, or one without frames of known size.
+  [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> Open(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::vector<FrameSpan>& frames() const { return frames_; }
+  [[nodiscard]] uint64_t plain_bytes() const;
+  [[nodiscard]] uint64_t file_bytes() const { return file_bytes_; }
+  /// Nothing: there is none, or it is damaged; damage() says.
+  [[nodiscard]] const std::optional<Trailer>& trailer() const { return trailer_; }
+  /// What is wrong with the file's structure, in the order of the file; empty: nothing.
+  [[nodiscard]] const std::vector<std::string>& damage() const { return damage_; }
+  /// Why it is not complete, in a line; empty when it is.
+  [[nodiscard]] std::string IncompleteReason() const;
+  /// True only with a trailer that says so and a structure without damage.
+  [[nodiscard]] bool complete() const;
+  /// For pread, which any number of threads may use on it.
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  /// The frame that holds `plain_offset`; nullptr: past the end.
+  [[nodiscard]] const FrameSpan* FrameAt(uint64_t plain_offset) const;
+  /// The checksum that the seek table gives frame `index`; nothing without a seek table.
+  [[nodiscard]] std::optional<uint32_t> TableChecksum(size_t index) const;
+
+ private:
+  SnapshotFile(std::string path, UniqueFd fd, uint64_t file_bytes)
+      : path_(std::move(path)), fd_(std::move(fd)), file_bytes_(file_bytes) {}
+  [[nodiscard]] Status LoadSeekTable();
+  [[nodiscard]] Result<std::vector<SeekEntry>> LoadEntries(uint64_t table_offset, uint32_t count);
+  [[nodiscard]] Result<uint64_t> LoadTrailer(std::span<const SeekEntry> entries);
+  [[nodiscard]] Status WalkFrames();
+  [[nodiscard]] uint64_t DataEnd() const;
+  [[nodiscard]] Status CheckFirstFrame() const;
+
+  std::string path_;
+  UniqueFd fd_;
+  uint64_t file_bytes_;
+  std::vector<FrameSpan> frames_;
+  std::vector<uint32_t> checksums_;  ///< of the seek table, a frame each
+  std::optional<Trailer> trailer_;
+  std::vector<std::string> damage_;
+};
+
+/// Reads the uncompressed image at random, one frame kept. For one thread.
+class PlainReader {
+ public:
+  [[nodiscard]] static Result<PlainReader> Create(std::shared_ptr<const SnapshotFile> file);
+
+  /// Fills as much of `out` as the image has. kCorrupt names the damaged frame.
+  [[nodiscard]] Result<size_t> ReadAt(uint64_t plain_offset, std::span<std::byte> out);
+  /// The whole content of a frame, valid until the next call.
+  [[nodiscard]] Result<std::span<const std::byte>> Load(const FrameSpan& frame);
+
+ private:
+  PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor);
+
+  std::shared_ptr<const SnapshotFile> file_;
+  FrameDecompressor decompressor_;
+  std::vector<std::byte> compressed_;
+  std::vector<std::byte> content_;
+  const FrameSpan* loaded_ = nullptr;
+};
+
+/// A snapshot as a memory source: holes keep their labels.
+class SnapshotSource : public MemorySource {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<MemorySource>> Open(const std::string& path);
+  [[nodiscard]] static Result<std::unique_ptr<SnapshotSource>> FromFile(
+      std::shared_ptr<const SnapshotFile> file);
+
+  SourceKind kind() const override { return SourceKind::kSnapshot; }
+  const std::string& path() const override { return file_->path(); }
+  uint16_t machine() const override { return core_.machine; }
+  uint64_t page_bytes() const override { return page_bytes_; }
+  const MemoryMap& map() const override { return map_; }
+  const NoteSegment& notes() const override { return notes_; }
+  std::vector<std::string> Caveats() const override;
+  std::string IncompleteReason() const override { return file_->IncompleteReason(); }
+  Result<NoteSegment> VendorNotes() const override;
+  Range BlockAround(PhysAddr phys) const override;
+  Result<std::unique_ptr<SourceReader>> NewReader() const override;
+
+  [[nodiscard]] const SnapshotFile& file() const { return *file_; }
+  [[nodiscard]] const ElfCore& core() const { return core_; }
+  /// Accounting: the trailer's, or for a torn file what can be told without one.
+  [[nodiscard]] PageCounts Counts() const;
+
+  SnapshotSource(std::shared_ptr<const SnapshotFile> file, ElfCore core, MemoryMap map,
+                 NoteSegment notes, uint64_t page_bytes);
+
+ private:
+  std::shared_ptr<const SnapshotFile> file_;
+  ElfCore core_;
+  MemoryMap map_;
+  NoteSegment notes_;
+  uint64_t page_bytes_;
+};
+
+}  // namespace kcoredump

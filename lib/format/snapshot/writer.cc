@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "format/snapshot/writer.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/try.h"
+#include "format/codec.h"
+
+namespace kcoredump {
+
+SnapshotWriter::SnapshotWriter(ByteSink* sink, uint64_t expected_frames) : sink_(sink) {
+  // A forged header may promise any number of frames.
+  static constexpr uint64_t kMaxReserved = 1 << 22;
+  records_.reserve(std::min(expected_frames, kMaxReserved));
+}
+
+uint32_t SnapshotWriter::ContentBytes(const Record& record) {
+  return record.content_and_zeros & ((uint32_t{1} << kContentBits) - 1);
+}
+
+Status SnapshotWriter::Append(std::span<const std::byte> frame, uint32_t content_bytes,
+                              uint32_t milliseconds, uint32_t zero_pages) {
+  KCD_TRY(sink_->Write(frame));
+  records_.push_back({.compressed_bytes = static_cast<uint32_t>(frame.size()),
+                      .checksum = StoredChecksum(frame),
+                      .milliseconds = milliseconds,
+                      .content_and_zeros = content_bytes | (zero_pages << kContentBits)});
+  plain_bytes_ += content_bytes;
+  compressed_bytes_ += frame.size();
+  return {};
+}
+
+uint64_t SnapshotWriter::zero_pages() const {
+  uint64_t pages = 0;
+  for (const Record& record : records_) pages += record.content_and_zeros >> kContentBits;
+  return pages;
+}
+
+Status SnapshotWriter::MakeRoom(uint64_t tail_bytes) {
+  const uint64_t file_end = sink_->taken_bytes();
+  const auto fits = [&] {
+    const uint64_t per_frame = kSeekTableEntryBytes + sizeof(uint32_t);
+    return compressed_bytes_ + records_.size() * per_frame + tail_bytes <= file_end;
+  };
+  bool dropped = false;
+  while (!records_.empty() && (!dropped || !fits())) {
+    plain_bytes_ -= ContentBytes(records_.back());
+    compressed_bytes_ -= records_.back().compressed_bytes;
+    records_.pop_back();
+    dropped = true;
+  }
+  if (records_.empty()) {
+    return MakeError(ErrorCode::kLimitExceeded, "there is no room for even one frame");
+  }
+  return sink_->Rewind(compressed_bytes_);
+}
+
+/// Calls `use(span)` with values made from the records, a few thousand at a time: a table for a
+/// terabyte of memory would double what the writer keeps.
+template <typename T, typename Make, typename Use>
+Status SnapshotWriter::InSteps(Make make, Use use) const {
+  static constexpr size_t kStep = 4096;
+  std::vector<T> values;
+  for (size_t at = 0; at < records_.size(); at += kStep) {
+    values.clear();
+    const size_t end = std::min(records_.size(), at + kStep);
+    for (size_t i = at; i < end; ++i) values.push_back(make(records_[i]));
+    KCD_TRY(use(std::as_bytes(std::span<const T>(values))));
+  }
+  return {};
+}
+
+Status SnapshotWriter::Finish(const Trailer& trailer) {
+  const auto frames = static_cast<uint32_t>(records_.size());
+  const auto entry = [](const Record& record) {
+    return SeekEntry{.compressed_bytes = record.compressed_bytes,
+                     .content_bytes = ContentBytes(record),
+                     .checksum = record.checksum};
+  };
+  const auto write = [&](std::span<const std::byte> bytes) { return sink_->Write(bytes); };
+  StreamHash64 entries_hash;
+  KCD_TRY(InSteps<SeekEntry>(entry, [&](std::span<const std::byte> bytes) -> Status {
+    entries_hash.Add(bytes);
+    return {};
+  }));
+
+  StreamHash64 trailer_hash;
+  const auto write_hashed = [&](std::span<const std::byte> bytes) {
+    trailer_hash.Add(bytes);
+    return sink_->Write(bytes);
+  };
+  const std::vector<std::byte> head = EncodeTrailerHead(trailer, frames);
+  const uint64_t trailer_bytes = head.size() + frames * sizeof(uint32_t) + 2 * sizeof(uint64_t);
+  KCD_TRY(write(EncodeSkippableHeader(kTrailerFrameMagic, trailer_bytes)));
+  KCD_TRY(write_hashed(head));
+  KCD_TRY(
+      InSteps<uint32_t>([](const Record& record) { return record.milliseconds; }, write_hashed));
+  const uint64_t entries_digest = entries_hash.Digest();
+  KCD_TRY(write_hashed(std::as_bytes(std::span(&entries_digest, 1))));
+  const uint64_t trailer_digest = trailer_hash.Digest();
+  KCD_TRY(write(std::as_bytes(std::span(&trailer_digest, 1))));
+
+  const uint64_t table_bytes = frames * kSeekTableEntryBytes + kSeekTableFooterBytes;
+  KCD_TRY(write(EncodeSkippableHeader(kSeekTableFrameMagic, table_bytes)));
+  KCD_TRY(InSteps<SeekEntry>(entry, write));
+  KCD_TRY(write(EncodeSeekTableFooter(frames)));
+  KCD_TRY(sink_->Flush());
+  compressed_bytes_ += 2 * kSkippableHeaderBytes + trailer_bytes + table_bytes;
+  return {};
+}
+
+}  // namespace kcoredump

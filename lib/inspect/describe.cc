@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/try.h"
+#include "format/registry.h"
+#include "format/snapshot/reader.h"
+#include "kcoredump/inspect.h"
+#include "kcoredump/text.h"
+#include "kernel/vmcoreinfo.h"
+
+namespace kcoredump {
+
+namespace {
+
+constexpr size_t kMaxMetaBytes = 4 << 20;
+
+void AddSegments(const MemoryMap& map, ImageInfo& info) {
+  for (const std::vector<Segment>* list : {&map.ram(), &map.others()}) {
+    for (const Segment& segment : *list) {
+      SegmentInfo entry{.kind = segment.kind,
+                        .virt = segment.virt.begin,
+                        .phys = std::nullopt,
+                        .bytes = segment.virt.size()};
+      if (segment.kind == SegmentKind::kRam || segment.kind == SegmentKind::kKernelImage) {
+        entry.phys = segment.phys;
+      }
+      info.segments.push_back(entry);
+    }
+  }
+}
+
+std::string VendorNoteName(const Note& note) {
+  std::string name = NoteTypeName(note.type);
+  if (note.type != static_cast<uint32_t>(NoteType::kBtf)) return name;
+  const std::string_view text = AsText(note.data);
+  return name + " " + std::string(text.substr(0, std::min(text.find('\0'), text.size())));
+}
+
+void AddNotes(const NoteSegment& segment, ImageInfo& info) {
+  const auto notes = segment.Parse();
+  if (!notes.ok()) {
+    info.damage.push_back(notes.error().message);
+    return;
+  }
+  for (const Note& note : notes.value()) {
+    const bool ours = note.owner == kNoteOwner;
+    info.notes.push_back({.owner = note.owner,
+                          .name = ours ? VendorNoteName(note) : std::string(),
+                          .type = note.type,
+                          .bytes = note.data.size()});
+    if (!ours) continue;
+    if (note.type == static_cast<uint32_t>(NoteType::kMeta) && note.data.size() <= kMaxMetaBytes) {
+      info.meta_json = AsText(note.data);
+    }
+    if (note.type == static_cast<uint32_t>(NoteType::kVersion)) {
+      info.kernel_version = TrimmedRight(AsText(note.data));
+    }
+  }
+}
+
+void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
+  const SnapshotFile& file = snapshot.file();
+  info.is_snapshot = true;
+  info.complete = file.complete();
+  info.damage = file.damage();
+  info.incomplete_reason = file.IncompleteReason();
+  info.outcomes_known = file.trailer().has_value();
+  info.pages = snapshot.Counts();
+  info.file_bytes = file.file_bytes();
+  info.plain_bytes = file.plain_bytes();
+  info.frames = file.frames().size();
+  if (file.trailer()) {
+    info.zero_pages = file.trailer()->zero_pages;
+    for (const PageRun& run : file.trailer()->runs) {
+      if (IsHole(run.outcome)) info.holes.push_back(run);
+    }
+  }
+}
+
+}  // namespace
+
+Result<ImageInfo> Describe(const std::string& path) {
+  KCD_ASSIGN(const Format* format, DetectFormat(path));
+  KCD_ASSIGN(const std::unique_ptr<MemorySource> source, format->open(path));
+  ImageInfo info;
+  info.path = path;
+  info.format = format->name;
+  info.architecture = MachineName(source->machine());
+  info.page_bytes = source->page_bytes();
+  AddSegments(source->map(), info);
+  info.total_pages = source->map().ram_bytes() / source->page_bytes();
+  info.caveats = source->Caveats();
+  AddNotes(source->notes(), info);
+  if (source->kind() == SourceKind::kSnapshot) {
+    AddSnapshotFacts(static_cast<const SnapshotSource&>(*source), info);
+  }
+  if (const auto vendor = source->VendorNotes(); vendor.ok()) {
+    AddNotes(vendor.value(), info);
+  } else {
+    info.damage.push_back("the notes of the capture cannot be read: " + vendor.error().message);
+  }
+  if (const auto vmcoreinfo = VmcoreInfo::Parse(VmcoreinfoText(*source)); vmcoreinfo.ok()) {
+    info.kernel_release = vmcoreinfo.value().Text("OSRELEASE").value_or("");
+    info.kaslr_offset = vmcoreinfo.value().KaslrOffset();
+  }
+  // Notes that cannot be read are damage, too, and no damaged file is complete.
+  if (info.complete && !info.damage.empty()) {
+    info.complete = false;
+    info.incomplete_reason = info.damage.front();
+  }
+  return info;
+}
+
+}  // namespace kcoredump

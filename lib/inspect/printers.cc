@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+//
+// Text and JSON of what inspection finds.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "kcoredump/inspect.h"
+#include "kcoredump/text.h"
+
+namespace kcoredump {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+/// More than a screen of a list is left to --json.
+constexpr size_t kMaxListed = 16;
+
+std::string Row(const std::string& name, const std::string& value) {
+  std::string row = name + std::string(std::max<size_t>(name.size() + 1, 16) - name.size(), ' ');
+  return row + value + "\n";
+}
+
+std::string Percent(uint64_t part, uint64_t whole) {
+  if (whole == 0) return "0.0 %";
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %%",
+                100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return text.data();
+}
+
+std::string More(size_t total) {
+  return total > kMaxListed
+             ? "  … and " + Grouped(total - kMaxListed) + " more (all of them with --json)\n"
+             : "";
+}
+
+std::string SegmentRows(const ImageInfo& info) {
+  std::string rows;
+  for (size_t i = 0; i < std::min(info.segments.size(), kMaxListed); ++i) {
+    const SegmentInfo& segment = info.segments[i];
+    std::array<char, 160> line{};
+    std::snprintf(line.data(), line.size(), "  %-13s %s  %s  %10s\n",
+                  std::string(SegmentKindName(segment.kind)).c_str(),
+                  HexAddress(segment.virt).c_str(),
+                  segment.phys ? HexAddress(*segment.phys).c_str() : "         -        ",
+                  HumanBytes(segment.bytes).c_str());
+    rows += line.data();
+  }
+  return "\n  segment       virtual             physical                  size\n" + rows +
+         More(info.segments.size());
+}
+
+std::string HoleRows(const ImageInfo& info) {
+  if (info.holes.empty()) return {};
+  std::string rows = "\n  hole          first page          pages\n";
+  for (size_t i = 0; i < std::min(info.holes.size(), kMaxListed); ++i) {
+    const PageRun& hole = info.holes[i];
+    std::array<char, 160> line{};
+    std::snprintf(
+        line.data(), line.size(), "  %-13s %s  %s%s\n",
+        std::string(PageOutcomeName(hole.outcome)).c_str(), HexAddress(hole.first.address).c_str(),
+        Grouped(hole.pages).c_str(),
+        hole.system_errno != 0 ? (" (" + ErrnoName(hole.system_errno) + ")").c_str() : "");
+    rows += line.data();
+  }
+  return rows + More(info.holes.size());
+}
+
+std::string NoteRow(const ImageInfo& info) {
+  std::string names;
+  size_t btf_modules = 0;
+  for (const NoteInfo& note : info.notes) {
+    if (note.name.starts_with("btf ") && note.name != "btf vmlinux") {
+      ++btf_modules;
+      continue;
+    }
+    if (!names.empty()) names += ", ";
+    names += note.name.empty() ? note.owner + "/" + std::to_string(note.type) : note.name;
+  }
+  if (btf_modules != 0) names += ", btf of " + Grouped(btf_modules) + " modules";
+  return Row("notes", Escaped(names.empty() ? "none" : names));
+}
+
+std::string PageRow(const ImageInfo& info) {
+  const PageCounts& pages = info.pages;
+  const std::string size = " (" + HumanBytes(info.total_pages * info.page_bytes) + ")";
+  if (!info.is_snapshot) return Row("pages", Grouped(info.total_pages) + size);
+  std::string text = Grouped(info.total_pages) + size + ": " + Grouped(pages.read()) +
+                     (info.outcomes_known ? " read" : " in the file, holes not told from zeros");
+  if (info.zero_pages) {
+    text += ", of them " + Grouped(*info.zero_pages) + " zero (" +
+            Percent(*info.zero_pages, pages.read()) + ")";
+  }
+  const std::array<std::pair<uint64_t, const char*>, 7> kinds = {
+      {{pages.retried, "retried"},
+       {pages.bounced, "bounced"},
+       {pages.unreadable, "unreadable"},
+       {pages.hwpoison, "hwpoison"},
+       {pages.offline, "offline"},
+       {pages.absent, "absent"},
+       {pages.not_reached, "not reached"}}};
+  for (const auto& [count, name] : kinds) {
+    if (count != 0) text += ", " + Grouped(count) + " " + name;
+  }
+  return Row("pages", text);
+}
+
+std::string SnapshotRows(const ImageInfo& info) {
+  std::string rows =
+      Row("complete", info.complete ? "yes" : "NO: " + Escaped(info.incomplete_reason));
+  for (const std::string& damage : info.damage) rows += Row("damage", Escaped(damage));
+  rows += Row("size", HumanBytes(info.file_bytes) + " for " + HumanBytes(info.plain_bytes) + " (" +
+                          Percent(info.file_bytes, info.plain_bytes) + ") in " +
+                          Grouped(info.frames) + " frames");
+  const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
+  if (!meta.is_object()) return rows;
+  for (const auto& [key, name] : {std::pair{"host", "host"}, std::pair{"started_utc", "captured"},
+                                  std::pair{"version", "by kcoredump"}}) {
+    const auto found = meta.find(key);
+    if (found != meta.end() && found->is_string()) {
+      rows += Row(name, Escaped(found->get<std::string>()));
+    }
+  }
+  return rows;
+}
+
+ordered_json PagesJson(const PageCounts& pages) {
+  return {{"total", pages.total()},     {"read", pages.read()},
+          {"direct", pages.direct},     {"retried", pages.retried},
+          {"bounced", pages.bounced},   {"unreadable", pages.unreadable},
+          {"hwpoison", pages.hwpoison}, {"offline", pages.offline},
+          {"absent", pages.absent},     {"not_reached", pages.not_reached}};
+}
+
+ordered_json TextOrNull(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+ordered_json SegmentsJson(const ImageInfo& info) {
+  ordered_json list = ordered_json::array();
+  for (const SegmentInfo& segment : info.segments) {
+    ordered_json entry = {{"kind", SegmentKindName(segment.kind)},
+                          {"virtual", HexAddress(segment.virt)},
+                          {"bytes", segment.bytes}};
+    if (segment.phys) entry["physical"] = HexAddress(*segment.phys);
+    list.push_back(entry);
+  }
+  return list;
+}
+
+ordered_json HolesJson(const ImageInfo& info) {
+  ordered_json list = ordered_json::array();
+  for (const PageRun& hole : info.holes) {
+    list.push_back(
+        {{"physical", HexAddress(hole.first.address)},
+         {"pages", hole.pages},
+         {"kind", PageOutcomeName(hole.outcome)},
+         {"errno", hole.system_errno == 0 ? ordered_json(nullptr)
+                                          : ordered_json(ErrnoName(hole.system_errno))}});
+  }
+  return list;
+}
+
+ordered_json NotesJson(const ImageInfo& info) {
+  ordered_json list = ordered_json::array();
+  for (const NoteInfo& note : info.notes) {
+    ordered_json entry = {{"owner", note.owner}, {"type", note.type}, {"bytes", note.bytes}};
+    if (!note.name.empty()) entry["name"] = note.name;
+    list.push_back(entry);
+  }
+  return list;
+}
+
+std::string Dump(const ordered_json& object) {
+  return object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string ToText(const ImageInfo& info) {
+  std::string text = Row("image", Escaped(info.path) + " (" + info.format + ")");
+  text += Row("kernel", (info.kernel_release.empty() ? "unknown" : Escaped(info.kernel_release)) +
+                            " " + info.architecture);
+  if (!info.kernel_version.empty()) text += Row("version", Escaped(info.kernel_version));
+  text += Row("kaslr offset", info.kaslr_offset ? Hex(*info.kaslr_offset) : "unknown");
+  text += PageRow(info);
+  if (info.is_snapshot) text += SnapshotRows(info);
+  for (const std::string& caveat : info.caveats) text += Row("caveat", Escaped(caveat));
+  return text + NoteRow(info) + SegmentRows(info) + HoleRows(info);
+}
+
+std::string ToJson(const ImageInfo& info) {
+  ordered_json object = {
+      {"path", info.path},
+      {"format", info.format},
+      {"architecture", info.architecture},
+      {"kernel",
+       {{"release", TextOrNull(info.kernel_release)},
+        {"version", TextOrNull(info.kernel_version)}}},
+      {"kaslr_offset",
+       info.kaslr_offset ? ordered_json(HexAddress(*info.kaslr_offset)) : ordered_json(nullptr)},
+      {"page_bytes", info.page_bytes},
+      {"pages",
+       info.is_snapshot ? PagesJson(info.pages) : ordered_json{{"total", info.total_pages}}},
+      {"caveats", info.caveats}};
+  if (info.zero_pages) object["pages"]["zero"] = *info.zero_pages;
+  if (info.is_snapshot) {
+    object["complete"] = info.complete;
+    object["outcomes_known"] = info.outcomes_known;
+    object["reason"] = TextOrNull(info.incomplete_reason);
+    object["damage"] = info.damage;
+    object["file_bytes"] = info.file_bytes;
+    object["plain_bytes"] = info.plain_bytes;
+    object["frames"] = info.frames;
+    object["holes"] = HolesJson(info);
+    const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
+    object["meta"] = meta.is_object() ? meta : ordered_json(nullptr);
+  }
+  object["segments"] = SegmentsJson(info);
+  object["notes"] = NotesJson(info);
+  return Dump(object);
+}
+
+std::string ToText(const VerifyReport& report) {
+  std::string text = Row("frames", Grouped(report.frames) + " checked, " +
+                                       Grouped(report.damaged_frames) + " damaged") +
+                     Row("content", HumanBytes(report.plain_bytes) + " unpacked and found right");
+  text += Row("complete", report.complete ? "yes" : "NO: " + Escaped(report.incomplete_reason));
+  if (report.pages.holes() != 0) {
+    text += Row("holes", Grouped(report.pages.holes()) + " pages could not be read when captured");
+  }
+  for (const std::string& damage : report.damage) text += Row("damage", Escaped(damage));
+  return text + Row("verdict", report.damage.empty() ? "sound" : "DAMAGED");
+}
+
+std::string ToJson(const VerifyReport& report, const std::string& path) {
+  return Dump({{"path", path},
+               {"sound", report.damage.empty()},
+               {"complete", report.complete},
+               {"reason", TextOrNull(report.incomplete_reason)},
+               {"frames", report.frames},
+               {"damaged_frames", report.damaged_frames},
+               {"plain_bytes", report.plain_bytes},
+               {"pages", PagesJson(report.pages)},
+               {"damage", report.damage}});
+}
+
+}  // namespace kcoredump

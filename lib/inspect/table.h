@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// Text tables for terminals: columns aligned, foreign text escaped, lines cut to the width.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kcoredump/kernel.h"
+
+namespace kcoredump {
+
+class Table {
+ public:
+  struct Column {
+    std::string title;
+    bool right = false;  ///< numbers
+  };
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  /// As many cells as columns. Cells are escaped here: give them as the image has them.
+  void AddRow(std::vector<std::string> cells);
+  [[nodiscard]] size_t rows() const { return rows_.size(); }
+  /// A title line (bold with colour) and the rows; the last column is never padded, and what runs
+  /// over `style.columns` is cut with "…". UTF-8 counts by code points.
+  [[nodiscard]] std::string Text(const TextStyle& style) const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace kcoredump

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// Where bytes come from. A live kernel, a snapshot and an ELF core look the same from above.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kcoredump/address.h"
+#include "kcoredump/result.h"
+#include "source/memory_map.h"
+
+namespace kcoredump {
+
+/// What is known of a page before it is read. Labelled pages are never read.
+struct PageLabel {
+  PageOutcome outcome = PageOutcome::kDirect;  ///< kDirect: nothing, read it
+  int system_errno = 0;
+
+  bool operator==(const PageLabel&) const = default;
+};
+
+/// One thread's way into a source. Not for use by two threads.
+class SourceReader {
+ public:
+  virtual ~SourceReader() = default;
+
+  /// Reads up to `out.size()` bytes from `at`. Returns how many; 0: the source ends here; −errno:
+  /// none are valid, whatever was written. May read short anywhere.
+  [[nodiscard]] virtual int64_t ReadUpTo(Location at, std::span<std::byte> out) = 0;
+
+  /// Says of `labels.size()` pages from `first`, a page's address, which must not be read.
+  virtual void Label(PhysAddr first, std::span<PageLabel> labels) = 0;
+
+  /// True for a live kernel: a page may go offline or turn bad while it is read, so its label is
+  /// asked for on both sides of the read.
+  [[nodiscard]] virtual bool labels_may_change() const { return false; }
+
+  /// Where `at` is in physical memory, if that can be told.
+  [[nodiscard]] virtual std::optional<PhysAddr> ToPhysical(Location at) const = 0;
+
+  /// How often the layout moved under this reader, each time with a batch read again.
+  [[nodiscard]] virtual uint64_t moves() const { return 0; }
+};
+
+enum class SourceKind : uint8_t { kLive, kSnapshot, kElfCore };
+
+/// Immutable once made; any thread may call any method.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+
+  [[nodiscard]] virtual SourceKind kind() const = 0;
+  [[nodiscard]] virtual const std::string& path() const = 0;
+  [[nodiscard]] virtual uint16_t machine() const = 0;
+  [[nodiscard]] virtual uint64_t page_bytes() const = 0;
+  [[nodiscard]] virtual const MemoryMap& map() const = 0;
+  /// The PT_NOTE segment as it stands, VMCOREINFO among its notes.
+  [[nodiscard]] virtual const NoteSegment& notes() const = 0;
+  /// As Memory::Caveats.
+  [[nodiscard]] virtual std::vector<std::string> Caveats() const { return {}; }
+  /// Why not all memory that the headers promise is there; empty: it is, as far as can be told.
+  [[nodiscard]] virtual std::string IncompleteReason() const { return {}; }
+  /// The bytes of a snapshot's own notes (also in its unpacked form), read anew at each call;
+  /// empty: there are none.
+  [[nodiscard]] virtual Result<NoteSegment> VendorNotes() const { return NoteSegment(); }
+  /// The whole pages around `phys` that cost one read together: what a cache keeps as one block.
+  /// The same for every address inside. Empty: no RAM there.
+  [[nodiscard]] virtual Range BlockAround(PhysAddr phys) const;
+  /// The source must outlive its readers.
+  [[nodiscard]] virtual Result<std::unique_ptr<SourceReader>> NewReader() const = 0;
+};
+
+/// The text of the VMCOREINFO note; empty: there is none.
+[[nodiscard]] std::string VmcoreinfoText(const MemorySource& source);
+
+/// The page sizes of x86_64 and arm64 kernels: 4, 16 and 64 KiB.
+[[nodiscard]] bool IsPageSize(uint64_t bytes);
+
+/// The page size that VMCOREINFO names; kDefaultPageBytes where it says none or nonsense.
+inline constexpr uint64_t kDefaultPageBytes = 4096;
+[[nodiscard]] uint64_t PageBytesFromNotes(const NoteSegment& notes);
+
+}  // namespace kcoredump

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// Which pages of the live kernel must not be read: a read of them gives zeros and says success.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "source/memory_source.h"
+
+namespace kcoredump {
+
+/// The label that one entry of /proc/kpageflags stands for (linux/kernel-page-flags.h).
+[[nodiscard]] PageOutcome OutcomeFromPageFlags(uint64_t flags);
+
+/// Reads /proc/kpageflags. Not for use by two threads.
+class PageFlagsReader {
+ public:
+  /// Where the file cannot be opened every page is unlabelled.
+  PageFlagsReader(const std::string& path, uint64_t page_bytes);
+
+  /// Whether the file answers for `last`, the last page of RAM.
+  [[nodiscard]] bool Covers(PhysAddr last) const;
+
+  /// Labels pages from `first` on; leaves those it knows nothing of as they are.
+  void Label(PhysAddr first, std::span<PageLabel> labels);
+
+ private:
+  [[nodiscard]] bool InPoisonedHugePage(uint64_t pfn);
+  [[nodiscard]] size_t ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
+
+  UniqueFd fd_;
+  uint64_t page_bytes_;
+  std::vector<uint64_t> flags_;
+};
+
+/// The hotplug state of memory blocks, below /sys/devices/system/memory. Some kernels (7.3) show
+/// the pages of an offline block in kpageflags as if they were in use. Any thread may call.
+class MemoryBlocks {
+ public:
+  /// Without memory hotplug there is no such folder, and nothing is ever offline.
+  explicit MemoryBlocks(std::string directory);
+
+  /// Labels the pages that lie in blocks that are offline now.
+  void Label(PhysAddr first, uint64_t page_bytes, std::span<PageLabel> labels) const;
+
+ private:
+  std::string directory_;
+  uint64_t block_bytes_ = 0;  ///< 0: no memory hotplug
+};
+
+}  // namespace kcoredump

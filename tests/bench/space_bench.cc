@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading a snapshot: 4 KiB at a time from memory that was read before, and once through.
+//
+//   KCOREDUMP_BENCH_IMAGE=FILE space_bench
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <random>
+
+#include "base/zero.h"
+#include "format/registry.h"
+#include "space/physical_space.h"
+
+namespace kcoredump {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+/// Most that hot reads go over: less than the cache holds, more than processors' caches do.
+constexpr size_t kHotPages = 8192;
+
+struct Image {
+  std::unique_ptr<MemorySource> source;
+  std::vector<uint64_t> hot;    ///< pages that are not zero, in random order
+  std::vector<Range> non_zero;  ///< blocks without a zero page
+};
+
+const char* ImagePath() { return std::getenv("KCOREDUMP_BENCH_IMAGE"); }
+
+/// One look at the whole image tells which pages are worth measuring.
+Image OpenImage() {
+  Image image;
+  auto source = OpenSource(ImagePath());
+  if (!source.ok()) {
+    std::cerr << source.error().message << "\n";
+    std::exit(1);
+  }
+  image.source = std::move(source.value());
+  auto space = PhysicalSpace::Create(*image.source, std::make_shared<PageCache>(64 << 20));
+  std::vector<std::byte> bytes;
+  for (const Range& ram : image.source->map().RamRanges()) {
+    for (uint64_t at = ram.begin; at < ram.end;) {
+      const Range block = image.source->BlockAround(PhysAddr{at});
+      bytes.resize(block.size());
+      bool whole = space.value()->Read(block.begin, bytes).ok();
+      for (uint64_t page = 0; page < block.size(); page += kPage) {
+        const bool zero = IsZero(std::span(bytes).subspan(page, kPage));
+        whole &= !zero;
+        if (!zero && image.hot.size() < kHotPages) image.hot.push_back(block.begin + page);
+      }
+      if (whole) image.non_zero.push_back(block);
+      at = block.end;
+    }
+  }
+  std::shuffle(image.hot.begin(), image.hot.end(), std::mt19937_64(1));
+  return image;
+}
+
+const Image& TheImage() {
+  static const Image image = OpenImage();
+  return image;
+}
+
+std::shared_ptr<PageCache> TheCache() {
+  static const auto cache = std::make_shared<PageCache>(64 << 20);
+  return cache;
+}
+
+/// Over as many pages as the argument says.
+void HotPageReads(benchmark::State& state) {
+  const Image& image = TheImage();
+  const size_t pages = std::min(image.hot.size(), static_cast<size_t>(state.range(0)));
+  auto space = PhysicalSpace::Create(*image.source, TheCache());
+  std::vector<std::byte> page(kPage);
+  for (const uint64_t at : image.hot) (void)space.value()->Read(at, page);
+  size_t next = static_cast<size_t>(state.thread_index()) * 977;
+  for (auto _ : state) {
+    if (!space.value()->Read(image.hot[next++ % pages], page).ok()) state.SkipWithError("hole");
+    benchmark::DoNotOptimize(page.data());
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(HotPageReads)->Arg(1024)->Arg(kHotPages)->ThreadRange(1, 2)->UseRealTime();
+
+/// Blocks that hold no zero page, each read once: a thread takes its share of them.
+void ColdSequentialReads(benchmark::State& state) {
+  const Image& image = TheImage();
+  const size_t share = image.non_zero.size() / static_cast<size_t>(state.threads());
+  const size_t first = share * static_cast<size_t>(state.thread_index());
+  int64_t bytes_read = 0;
+  std::vector<std::byte> bytes(256 << 10);
+  for (auto _ : state) {
+    auto space = PhysicalSpace::Create(*image.source, std::make_shared<PageCache>(64 << 20));
+    for (size_t i = first; i < first + share; ++i) {
+      const Range& block = image.non_zero[i];
+      if (!space.value()->Read(block.begin, std::span(bytes).first(block.size())).ok())
+        state.SkipWithError("hole");
+      bytes_read += static_cast<int64_t>(block.size());
+    }
+  }
+  state.SetBytesProcessed(bytes_read);
+}
+BENCHMARK(ColdSequentialReads)->ThreadRange(1, 2)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace kcoredump
+
+BENCHMARK_MAIN();

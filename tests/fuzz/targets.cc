@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// What hostile bytes reach. A target fails by crashing, by a sanitizer, or by Require.
+#include "fuzz/targets.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/bytes.h"
+#include "elf/elf_core.h"
+#include "format/snapshot/format.h"
+#include "format/snapshot/reader.h"
+#include "kcoredump/inspect.h"
+#include "kernel/vmcoreinfo.h"
+#include "source/iomem.h"
+#include "source/memory_map.h"
+#include "support/elf_builder.h"
+#include "support/fake_source.h"
+#include "support/files.h"
+#include "support/one_thread.h"
+#include "support/raw_snapshot.h"
+
+namespace kcoredump::test {
+
+namespace {
+
+void Require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "violated: %s\n", what);
+  std::abort();
+}
+
+void FuzzElf(std::span<const std::byte> input) {
+  const Bytes bytes(input.begin(), input.end());
+  (void)NoteSegment::Copy(bytes).Parse();
+  const auto core = ParseElf(bytes);
+  if (!core.ok()) return;
+  const ReadAtFunction read_at = [&](uint64_t offset, std::span<std::byte> out) -> Result<size_t> {
+    return ReadFromBytes(bytes, offset, out);
+  };
+  if (const ProgramHeader* header = core.value().Find(PT_NOTE)) {
+    const auto notes = NoteSegment::Read(read_at, *header);
+    if (notes.ok()) (void)notes.value().Parse();
+  }
+  for (const auto dialect : {MemoryMap::Dialect::kKcore, MemoryMap::Dialect::kDump}) {
+    const auto map = MemoryMap::Build(core.value(), dialect, kPage);
+    if (!map.ok()) continue;
+    uint64_t end = 0;
+    for (const Segment& segment : map.value().ram()) {
+      Require(segment.phys >= end, "RAM is sorted and free of overlap");
+      end = segment.PhysRange().end;
+      Require(map.value().Find(PhysAddr{segment.phys}).has_value(), "RAM is found where it is");
+      (void)map.value().ToPhysical(VirtAddr{segment.virt.begin});
+    }
+  }
+}
+
+void FuzzSnapshot(std::span<const std::byte> input) {
+  static MemoryFile file;
+  file.Set(input);
+  const auto info = Describe(file.path());
+  if (info.ok()) (void)ToText(info.value());
+  if (auto memory = Memory::Open(file.path()); memory.ok()) {
+    auto reader = memory.value().NewReader();
+    Require(reader.ok(), "an open image gives readers");
+    std::vector<std::byte> out(8 * kPage);
+    (void)reader.value().Read(PhysAddr{0x1000}, out);
+    (void)reader.value().Read(VirtAddr{kImageBase - 7}, out);
+  }
+  const auto report = Verify(file.path(), OneThread());
+  if (!report.ok()) return;
+  (void)ToText(report.value());
+  if (!report.value().complete) return;
+  Require(info.ok() || !report.value().damage.empty(), "what cannot be opened is not sound");
+}
+
+void FuzzIomem(std::span<const std::byte> input) {
+  const auto ram = ParseIomem(AsText(input), kPage);
+  if (ram.ok()) {
+    uint64_t end = 0;
+    for (const Range& range : ram.value()) {
+      Require(!range.empty() && range.begin >= end, "ranges are sorted and free of overlap");
+      end = range.end;
+    }
+  }
+  (void)CompareIomem(AsText(input), {{0x1000, 0x9f000}}, kPage);
+}
+
+void FuzzVmcoreinfo(std::span<const std::byte> input) {
+  const auto info = VmcoreInfo::Parse(AsText(input));
+  if (!info.ok()) return;
+  for (const char* name : {"_stext", "phys_base", "VA_BITS"}) {
+    (void)info.value().Symbol(name);
+    (void)info.value().Number(name);
+  }
+  (void)info.value().KaslrOffset();
+}
+
+RawSnapshot SampleSnapshot() {
+  ElfBuilder core;
+  core.AddNote("VMCOREINFO", 0, "OSRELEASE=6.1\nPAGESIZE=4096\n");
+  core.AddAlias(kImageBase, 0x3000, kPage);
+  core.AddRam(0x1000, 4 * kPage);
+  RawSnapshot raw = RawSnapshot::Of(core.Build(), 8192);
+  raw.trailer.runs = {{.first = PhysAddr{0x2000}, .pages = 1, .outcome = PageOutcome::kUnreadable}};
+  return raw;
+}
+
+/// The input as a trailer; its hash, which no mutation would hit, is put right first.
+void FuzzTrailer(std::span<const std::byte> input) {
+  const RawSnapshot raw = SampleSnapshot();
+  (void)DecodeTrailer(input, raw.entries);
+  RawSnapshot forged = raw;
+  forged.trailer_head = Bytes(input.begin(), input.end());
+  const Bytes payload = forged.EncodedTrailer();
+  const auto trailer = DecodeTrailer(payload, raw.entries);
+  if (!trailer.ok()) return;
+  uint64_t end = 0;
+  for (const PageRun& run : trailer.value().runs) {
+    Require(run.first.address >= end, "runs are sorted and free of overlap");
+    end = run.first.address + run.pages * trailer.value().page_bytes;
+  }
+  FuzzSnapshot(forged.Build());
+}
+
+std::vector<Bytes> ElfSeeds() {
+  ElfBuilder extended = SmallCore();
+  extended.extended_count = true;
+  Bytes small = SmallCore().Build();
+  small.resize(4096);
+  return {small, extended.Build(), NoteBytes("VMCOREINFO", 0, "A=1\n")};
+}
+
+std::vector<Bytes> SnapshotSeeds() { return {SampleSnapshot().Build(), SmallCore().Build()}; }
+
+std::vector<Bytes> IomemSeeds() {
+  return {
+      ToBytes("00001000-0009fbff : System RAM\n00100000-7ffdcfff : System RAM\n"
+              "  01000000-01e00fff : Kernel code\n")};
+}
+
+std::vector<Bytes> VmcoreinfoSeeds() {
+  return {
+      ToBytes("OSRELEASE=6.1\nSYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=-1\n"
+              "NUMBER(VA_BITS)=0x30\nKERNELOFFSET=1e00000\n")};
+}
+
+std::vector<Bytes> TrailerSeeds() {
+  const RawSnapshot raw = SampleSnapshot();
+  return {EncodeTrailerHead(raw.trailer, static_cast<uint32_t>(raw.entries.size()))};
+}
+
+constexpr std::array kTargets = {
+    FuzzTarget{.name = "elf", .run = FuzzElf, .seeds = ElfSeeds},
+    FuzzTarget{.name = "snapshot", .run = FuzzSnapshot, .seeds = SnapshotSeeds},
+    FuzzTarget{.name = "iomem", .run = FuzzIomem, .seeds = IomemSeeds},
+    FuzzTarget{.name = "vmcoreinfo", .run = FuzzVmcoreinfo, .seeds = VmcoreinfoSeeds},
+    FuzzTarget{.name = "trailer", .run = FuzzTrailer, .seeds = TrailerSeeds},
+};
+
+}  // namespace
+
+std::span<const FuzzTarget> FuzzTargets() { return kTargets; }
+
+}  // namespace kcoredump::test

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# Debian packages, for scripts to source. Installs only what is missing, as root or with sudo.
+
+BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev libxxhash-dev libbpf-dev
+  libre2-dev libcli11-dev nlohmann-json3-dev"
+VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring python3"
+TEST_PACKAGES="python3 zstd libgtest-dev libfuse3-dev bsdextrautils fish zsh procps"
+BENCH_PACKAGES="makedumpfile time"
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "This needs root or sudo: $*" >&2
+    return 1
+  fi
+}
+
+# install_packages PACKAGE…
+install_packages() {
+  local missing="" package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
+      missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  echo "Installing:$missing"
+  as_root apt-get update -qq
+  # shellcheck disable=SC2086  # a list of words
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "support/raw_snapshot.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "format/codec.h"
+
+namespace kcoredump::test {
+
+namespace {
+
+void Append(Bytes& out, std::span<const std::byte> bytes) {
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+template <typename T>
+void AppendValue(Bytes& out, const T& value) {
+  Append(out, std::as_bytes(std::span(&value, 1)));
+}
+
+}  // namespace
+
+Bytes CompressedFrame(std::span<const std::byte> content) {
+  auto compressor = FrameCompressor::Create(1);
+  if (!compressor.ok()) throw std::runtime_error(compressor.error().message);
+  Bytes out(CompressedBound(content.size()));
+  const auto length = compressor.value().Compress(content, out);
+  if (!length.ok()) throw std::runtime_error(length.error().message);
+  out.resize(length.value());
+  return out;
+}
+
+Bytes LyingFrame(uint64_t content_bytes) {
+  Bytes frame;
+  AppendValue(frame, uint32_t{0xFD2FB528});
+  // Frame_Header_Descriptor: 8 bytes of content size, single segment, no checksum (RFC
+  // 8878, 3.1.1).
+  frame.push_back(std::byte{0xe0});
+  AppendValue(frame, content_bytes);
+  for (const int byte : {0x01, 0x00, 0x00}) frame.push_back(static_cast<std::byte>(byte));
+  return frame;
+}
+
+RawSnapshot RawSnapshot::Of(std::span<const std::byte> plain, size_t frame_bytes) {
+  RawSnapshot raw;
+  raw.trailer.complete = true;
+  raw.trailer.page_bytes = kPage;
+  raw.trailer.plain_bytes = plain.size();
+  raw.trailer.expected_bytes = plain.size();
+  raw.trailer.counts.direct = 24;
+  for (size_t at = 0; at < plain.size(); at += frame_bytes) {
+    raw.AddFrame(plain.subspan(at, std::min(frame_bytes, plain.size() - at)));
+  }
+  return raw;
+}
+
+void RawSnapshot::AddFrame(std::span<const std::byte> content) {
+  frames.push_back(CompressedFrame(content));
+  entries.push_back({.compressed_bytes = static_cast<uint32_t>(frames.back().size()),
+                     .content_bytes = static_cast<uint32_t>(content.size()),
+                     .checksum = static_cast<uint32_t>(Hash64(content))});
+  frame_ms.push_back(static_cast<uint32_t>(frame_ms.size()));
+}
+
+Bytes RawSnapshot::EncodedTrailer() const {
+  Bytes out = trailer_head
+                  ? *trailer_head
+                  : EncodeTrailerHead(
+                        trailer, trailer_frames.value_or(static_cast<uint32_t>(entries.size())));
+  Append(out, std::as_bytes(std::span(frame_ms)));
+  AppendValue(out, Hash64(std::as_bytes(std::span(entries))));
+  AppendValue(out, Hash64(out));
+  return out;
+}
+
+Bytes RawSnapshot::Build() const {
+  Bytes out;
+  for (const Bytes& frame : frames) Append(out, frame);
+  const Bytes tail = EncodedTrailer();
+  AppendValue(out, kTrailerFrameMagic);
+  AppendValue(out, static_cast<uint32_t>(tail.size()));
+  Append(out, tail);
+  AppendValue(out, kSeekTableFrameMagic);
+  AppendValue(out, static_cast<uint32_t>(entries.size() * sizeof(SeekEntry) + 9));
+  Append(out, std::as_bytes(std::span(entries)));
+  AppendValue(out, footer_frames.value_or(static_cast<uint32_t>(entries.size())));
+  out.push_back(std::byte{0x80});
+  AppendValue(out, uint32_t{0x8F92EAB1});
+  return out;
+}
+
+}  // namespace kcoredump::test

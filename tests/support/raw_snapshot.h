@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// Snapshots put together by hand from FORMAT.md's parts, so that each can be forged and the hashes
+// still be right.
+#pragma once
+
+#include <optional>
+
+#include "format/snapshot/format.h"
+#include "support/test_bytes.h"
+
+namespace kcoredump::test {
+
+struct RawSnapshot {
+  std::vector<Bytes> frames;
+  std::vector<SeekEntry> entries;
+  Trailer trailer;
+  std::vector<uint32_t> frame_ms;
+  /// Frame counts as trailer and footer claim them, where they lie.
+  std::optional<uint32_t> trailer_frames;
+  std::optional<uint32_t> footer_frames;
+  /// In place of what EncodeTrailerHead gives.
+  std::optional<Bytes> trailer_head;
+
+  /// `plain` cut into frames, each with checksum and content size; a complete snapshot.
+  [[nodiscard]] static RawSnapshot Of(std::span<const std::byte> plain, size_t frame_bytes = 16384);
+
+  void AddFrame(std::span<const std::byte> content);
+  /// Data frames, trailer, seek table; all hashes match what is there.
+  [[nodiscard]] Bytes Build() const;
+  [[nodiscard]] Bytes EncodedTrailer() const;
+};
+
+/// A frame header that claims `content_bytes`, then one empty last block: a lie of a few bytes.
+[[nodiscard]] Bytes LyingFrame(uint64_t content_bytes);
+
+/// A real zstd frame of that much zeros; a few KiB for 64 MiB.
+[[nodiscard]] Bytes CompressedFrame(std::span<const std::byte> content);
+
+}  // namespace kcoredump::test

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "source/page_flags.h"
+
+#include <gtest/gtest.h>
+#include <linux/kernel-page-flags.h>
+
+#include "support/files.h"
+
+namespace kcoredump {
+namespace {
+
+using test::kPage;
+
+constexpr uint64_t Bit(unsigned number) { return uint64_t{1} << number; }
+
+TEST(OutcomeFromPageFlags, OnlyThreeBitsForbidAReading) {
+  EXPECT_EQ(OutcomeFromPageFlags(Bit(19)), PageOutcome::kHwPoison);
+  EXPECT_EQ(OutcomeFromPageFlags(Bit(23)), PageOutcome::kOffline);
+  EXPECT_EQ(OutcomeFromPageFlags(Bit(20)), PageOutcome::kAbsent);
+  EXPECT_EQ(OutcomeFromPageFlags(0), PageOutcome::kDirect);
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if (bit == 19 || bit == 20 || bit == 23) continue;
+    EXPECT_EQ(OutcomeFromPageFlags(Bit(bit)), PageOutcome::kDirect) << bit;
+  }
+}
+
+TEST(OutcomeFromPageFlags, PoisonIsTheWorst) {
+  EXPECT_EQ(OutcomeFromPageFlags(~uint64_t{0}), PageOutcome::kHwPoison);
+  EXPECT_EQ(OutcomeFromPageFlags(Bit(20) | Bit(23)), PageOutcome::kOffline);
+}
+
+/// Labels of `pages` pages from `pfn` for a kpageflags of these entries.
+std::vector<PageOutcome> Labels(const std::vector<uint64_t>& flags, uint64_t pfn, size_t pages) {
+  const test::MemoryFile file(std::as_bytes(std::span(flags)));
+  PageFlagsReader reader(file.path(), kPage);
+  std::vector<PageLabel> labels(pages);
+  reader.Label(PhysAddr{pfn * kPage}, labels);
+  std::vector<PageOutcome> outcomes;
+  for (const PageLabel& label : labels) outcomes.push_back(label.outcome);
+  return outcomes;
+}
+
+using Outcomes = std::vector<PageOutcome>;
+constexpr auto kRead = PageOutcome::kDirect;
+constexpr auto kPoison = PageOutcome::kHwPoison;
+
+TEST(PageFlagsReader, LabelsPageByPage) {
+  EXPECT_EQ(Labels({0, Bit(19), Bit(12), Bit(23), Bit(20), 0}, 1, 5),
+            (Outcomes{kPoison, kRead, PageOutcome::kOffline, PageOutcome::kAbsent, kRead}));
+}
+
+TEST(PageFlagsReader, KnowsNothingBeyondItsEnd) {
+  EXPECT_EQ(Labels({Bit(19), Bit(19)}, 1, 3), (Outcomes{kPoison, kRead, kRead}));
+  EXPECT_EQ(Labels({Bit(19)}, uint64_t{1} << 51, 1), (Outcomes{kRead}));
+}
+
+TEST(PageFlagsReader, SaysHowFarItGoes) {
+  const std::vector<uint64_t> flags(5);
+  const test::MemoryFile file(std::as_bytes(std::span(flags)));
+  EXPECT_TRUE(PageFlagsReader(file.path(), kPage).Covers(PhysAddr{4 * kPage}));
+  EXPECT_FALSE(PageFlagsReader(file.path(), kPage).Covers(PhysAddr{5 * kPage}));
+  EXPECT_FALSE(PageFlagsReader("/no/such/file", kPage).Covers(PhysAddr{0}));
+}
+
+TEST(PageFlagsReader, WithoutTheFileNothingIsLabelled) {
+  PageFlagsReader reader("/no/such/file", kPage);
+  std::vector<PageLabel> labels(2);
+  reader.Label(PhysAddr{0}, labels);
+  EXPECT_EQ(labels, std::vector<PageLabel>(2));
+}
+
+constexpr uint64_t kHugeHead = Bit(KPF_HUGE) | Bit(KPF_COMPOUND_HEAD);
+constexpr uint64_t kHugeTail = Bit(KPF_HUGE) | Bit(KPF_COMPOUND_TAIL);
+
+/// A huge page at pfn 512, poisoned at its head alone, and another, sound one behind it.
+std::vector<uint64_t> TwoHugePages() {
+  std::vector<uint64_t> flags(3 * 512);
+  for (size_t page = 512; page < flags.size(); ++page) {
+    flags[page] = page % 512 == 0 ? kHugeHead : kHugeTail;
+  }
+  flags[512] |= Bit(KPF_HWPOISON);
+  return flags;
+}
+
+TEST(PageFlagsReader, APoisonedHugePageIsPoisonedToItsLastTail) {
+  const Outcomes outcomes = Labels(TwoHugePages(), 511, 515);
+  EXPECT_EQ(outcomes[0], kRead);
+  for (size_t i = 1; i <= 512; ++i) ASSERT_EQ(outcomes[i], kPoison) << i;
+  EXPECT_EQ(outcomes[513], kRead);
+  EXPECT_EQ(outcomes[514], kRead);
+}
+
+/// arm64 has huge pages of 64 KiB (16 base pages), too.
+TEST(PageFlagsReader, AHugePageOfAnyOrderIsFound) {
+  std::vector<uint64_t> flags(64, kHugeTail);
+  flags[32] = kHugeHead | Bit(KPF_HWPOISON);
+  flags[48] = kHugeHead;
+  EXPECT_EQ(Labels(flags, 47, 3), (Outcomes{kPoison, kRead, kRead}));
+}
+
+TEST(PageFlagsReader, ABatchThatStartsAmongTheTailsLooksAtTheHead) {
+  EXPECT_EQ(Labels(TwoHugePages(), 1022, 4), (Outcomes{kPoison, kPoison, kRead, kRead}));
+}
+
+class MemoryBlocksTest : public ::testing::Test {
+ protected:
+  void Block(const std::string& name, const char* state) {
+    std::filesystem::create_directories(dir_.Path(name));
+    test::WriteFile(dir_.Path(name + "/state"), test::ToBytes(state));
+  }
+  [[nodiscard]] Outcomes Labels(uint64_t at, size_t pages) const {
+    std::vector<PageLabel> labels(pages);
+    MemoryBlocks(dir_.path()).Label(PhysAddr{at}, kPage, labels);
+    Outcomes outcomes;
+    for (const PageLabel& label : labels) outcomes.push_back(label.outcome);
+    return outcomes;
+  }
+  test::TempDir dir_;
+};
+
+constexpr auto kOffline = PageOutcome::kOffline;
+
+TEST_F(MemoryBlocksTest, LabelsThePagesOfOfflineBlocks) {
+  test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
+  Block("memory0", "online\n");
+  Block("memory2", "offline\n");
+  Block("memory3", "going-offline\n");
+  EXPECT_EQ(Labels(0x10000000 - 2 * kPage, 4), (Outcomes{kRead, kRead, kOffline, kOffline}));
+  EXPECT_EQ(Labels(0x18000000 - kPage, 2), (Outcomes{kOffline, kRead}));
+  EXPECT_EQ(Labels(0, 2), (Outcomes{kRead, kRead}));
+}
+
+TEST_F(MemoryBlocksTest, SeesABlockThatGoesOfflineLater) {
+  test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
+  Block("memory0", "online\n");
+  const MemoryBlocks blocks(dir_.path());
+  std::vector<PageLabel> labels(1);
+  blocks.Label(PhysAddr{0}, kPage, labels);
+  EXPECT_EQ(labels[0].outcome, kRead);
+  Block("memory0", "offline\n");
+  blocks.Label(PhysAddr{0}, kPage, labels);
+  EXPECT_EQ(labels[0].outcome, kOffline);
+}
+
+TEST_F(MemoryBlocksTest, WithoutHotplugOrWithNonsenseNothingIsOffline) {
+  EXPECT_EQ(Labels(0, 1), (Outcomes{kRead}));
+  Block("memory0", "offline\n");
+  for (const char* size : {"0\n", "garbage\n", "800\n", ""}) {
+    test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes(size));
+    EXPECT_EQ(Labels(0, 1), (Outcomes{kRead})) << size;
+  }
+}
+
+TEST_F(MemoryBlocksTest, TheLastPageOfTheAddressSpaceEnds) {
+  test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
+  EXPECT_EQ(Labels(~uint64_t{0} - 0xfff, 1), (Outcomes{kRead}));
+}
+
+}  // namespace
+}  // namespace kcoredump

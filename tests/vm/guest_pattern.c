@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holds memory whose content the host can predict, until it is killed.
+ *
+ *   guest_pattern              64 MiB of pattern pages: prints "run INDEX 0xPHYSICAL PAGES"
+ *                              for each physically contiguous run of them, then "ready"
+ *   guest_pattern --poison     the same, and one more page is poisoned first:
+ *                              prints "poisoned 0xPHYSICAL" before everything else
+ *
+ * Page number N holds the pair (magic, N) over and over, so that a page tells which
+ * one it is and whether it is whole. The addresses are printed because content alone
+ * does not tell a page from a copy of it in some reader's buffer.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_HWPOISON
+#define MADV_HWPOISON 100
+#endif
+
+enum { kPageBytes = 4096, kPages = 16384 };
+
+static const uint64_t kMagic = 0x5061747465726e21u; /* "!nrettaP" in memory */
+
+static void Die(const char* what) {
+  perror(what);
+  exit(1);
+}
+
+static uint8_t* MapLocked(size_t bytes) {
+  uint8_t* area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (area == MAP_FAILED) Die("mmap");
+  /* A huge page may be split or moved at any time; small locked ones stay. EINVAL: a kernel without
+   * THP. */
+  madvise(area, bytes, MADV_NOHUGEPAGE);
+  if (mlock(area, bytes) != 0) Die("mlock");
+  return area;
+}
+
+static void FillPage(uint8_t* page, uint64_t index) {
+  uint64_t pair[2] = {kMagic, index};
+  for (size_t at = 0; at < kPageBytes; at += sizeof pair) memcpy(page + at, pair, sizeof pair);
+}
+
+/* The physical address of a resident page, from /proc/self/pagemap. */
+static uint64_t PhysicalAddress(const uint8_t* page) {
+  static int fd = -1;
+  uint64_t entry = 0;
+  if (fd < 0) fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || pread(fd, &entry, sizeof entry,
+                      (off_t)((uintptr_t)page / kPageBytes * sizeof entry)) != sizeof entry)
+    Die("/proc/self/pagemap");
+  return (entry & ((UINT64_C(1) << 55) - 1)) * kPageBytes;
+}
+
+static void PrintRuns(const uint8_t* area) {
+  uint64_t first = 0, start = PhysicalAddress(area);
+  for (uint64_t index = 1; index <= kPages; index++) {
+    uint64_t address = index < kPages ? PhysicalAddress(area + index * kPageBytes) : 0;
+    if (address == start + (index - first) * kPageBytes) continue;
+    printf("run %" PRIu64 " 0x%" PRIx64 " %" PRIu64 "\n", first, start, index - first);
+    first = index;
+    start = address;
+  }
+}
+
+static void PoisonOnePage(void) {
+  uint8_t* page = MapLocked(kPageBytes);
+  memset(page, 0x5a, kPageBytes);
+  uint64_t address = PhysicalAddress(page);
+  if (madvise(page, kPageBytes, MADV_HWPOISON) != 0) Die("MADV_HWPOISON");
+  printf("poisoned 0x%" PRIx64 "\n", address);
+}
+
+int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "--poison") == 0) {
+    PoisonOnePage();
+  } else if (argc != 1) {
+    fprintf(stderr, "usage: guest_pattern [--poison]\n");
+    return 2;
+  }
+  uint8_t* area = MapLocked((size_t)kPages * kPageBytes);
+  for (uint64_t index = 0; index < kPages; index++) FillPage(area + index * kPageBytes, index);
+  PrintRuns(area);
+  puts("ready");
+  fflush(stdout);
+  for (;;) pause();
+}

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# Real kernels in guests; a kernel that the mirror does not give is a skip (77), 6.1 must be there.
+option(KCOREDUMP_PEERS "Also open a live capture with crash, drgn, makedumpfile and gdb" OFF)
+
+# Guests take the static program, which sanitizers do not give.
+if(NOT KCOREDUMP_STATIC)
+  return()
+endif()
+
+include(vm/ladder/ladder.cmake)
+
+enable_language(C)
+add_executable(guest_pattern vm/guest_pattern.c)
+target_link_options(guest_pattern PRIVATE -static)
+
+function(add_vm_test scenario)
+  foreach(kernel ${ARGN})
+    add_test(NAME vm.${scenario}.${kernel}
+             COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/vm/run_test ${scenario} ${kernel}
+                     --kcoredump $<TARGET_FILE:kcoredump> --pattern $<TARGET_FILE:guest_pattern>
+                     --ladder $<TARGET_FILE:ladder_tests>)
+    set_tests_properties(vm.${scenario}.${kernel} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 420
+                                                             LABELS vm)
+  endforeach()
+endfunction()
+
+set(kernels 5.10 6.1 6.12 sid)
+add_vm_test(live-la57 6.1 6.12 sid)  # 5.10 has no 5-level page tables
+add_vm_test(live-4level ${kernels})
+add_vm_test(ladder ${kernels})
+add_vm_test(offline ${kernels})
+foreach(scenario pipe sigint sigterm enospc unprivileged lockdown kptr hotplug)
+  add_vm_test(${scenario} 6.1)
+endforeach()
+add_vm_test(hwpoison 6.1-generic)
+if(KCOREDUMP_PEERS)
+  add_vm_test(peers 6.1)
+  set_tests_properties(vm.peers.6.1 PROPERTIES TIMEOUT 1800)
+endif()

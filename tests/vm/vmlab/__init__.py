@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The laboratory: real Debian kernels in small QEMU guests."""
