@@ -1,99 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "kcoredump/capture.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
 #include <memory>
 
-#include "cmd/commands.h"
-#include "cmd/progress.h"
-#include "kcoredump/text.h"
+#include "cmd/capturing.h"
 
 namespace kcoredump::cmd {
-
-namespace {
-
-struct CaptureArguments {
-  CaptureOptions options;
-  uint64_t frame_bytes = kDefaultFrameBytes;
-  bool json = false;
-  std::string progress = "auto";
-};
-
-std::string Summary(const CaptureReport& report) {
-  const PageCounts& pages = report.pages;
-  std::string text = report.output == "-" ? "standard output" : report.output;
-  text += ": " + HumanBytes(report.compressed_bytes) + " for " + HumanBytes(report.plain_bytes) +
-          " in " + HumanSeconds(report.seconds) + "; " + Grouped(pages.read()) + " of " +
-          Grouped(pages.total()) + " pages read (" + Grouped(report.zero_pages) + " zero, " +
-          Grouped(pages.retried) + " retried, " + Grouped(pages.bounced) + " bounced)";
-  if (pages.holes() != 0) {
-    text += "; holes: " + Grouped(pages.unreadable) + " unreadable, " + Grouped(pages.hwpoison) +
-            " hwpoison, " + Grouped(pages.offline) + " offline, " + Grouped(pages.absent) +
-            " absent";
-  }
-  if (report.layout_moves != 0) {
-    text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
-  }
-  return text;
-}
-
-/// Messages are JSON lines, too, where progress is.
-void Say(const std::string& message, bool as_json) {
-  if (as_json) {
-    std::fprintf(stderr, "%s\n", MessageToJson(message).c_str());
-  } else {
-    PrintNote(message);
-  }
-}
-
-void PrintReport(const CaptureReport& report, bool as_json) {
-  for (const std::string& warning : report.warnings) Say("note: " + warning, as_json);
-  Say(Summary(report), as_json);
-  if (report.status == CaptureStatus::kPartial) {
-    Say("error: the capture is PARTIAL: " + report.reason + "; what was read is a valid snapshot" +
-            (report.output == "-" ? "" : " in " + report.output),
-        as_json);
-  } else if (report.status == CaptureStatus::kCompleteWithHoles) {
-    Say("the capture is complete, with " + Grouped(report.pages.holes()) +
-            " pages that could not be read; kcoredump info lists them",
-        as_json);
-  } else {
-    Say("the capture is complete", as_json);
-  }
-}
-
-int RunCapture(CaptureArguments& arguments) {
-  // What does not fit is as wrong as what is out of range, and gets the library's own message.
-  arguments.options.frame_bytes =
-      static_cast<uint32_t>(std::min<uint64_t>(arguments.frame_bytes, ~uint32_t{0}));
-  const bool to_pipe = arguments.options.output == "-";
-  if (to_pipe && arguments.json) {
-    PrintError("--json and -o - both want standard output; write the snapshot to a file");
-    return kExitUsage;
-  }
-  if (to_pipe && isatty(STDOUT_FILENO) == 1) {
-    PrintError("a snapshot is not for a terminal; redirect it, or name a file with -o FILE");
-    return kExitUsage;
-  }
-  const std::unique_ptr<ProgressDisplay> display = MakeProgressDisplay(arguments.progress);
-  arguments.options.on_progress = [&](const CaptureProgress& progress) { display->Show(progress); };
-  arguments.options.cancel = WatchSignals();
-  const auto report = Capture(arguments.options);
-  display->Clear();
-  if (!report.ok()) {
-    const int failed = Fail(report.error());
-    return arguments.json ? PrintOut(FailureToJson(report.error().message, failed) + "\n", failed)
-                          : failed;
-  }
-  PrintReport(report.value(), arguments.progress == "json");
-  const int status = ExitStatus(report.value());
-  return arguments.json ? PrintOut(ToJson(report.value()) + "\n", status) : status;
-}
-
-}  // namespace
 
 void AddCapture(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<CaptureArguments>();
@@ -104,7 +16,7 @@ void AddCapture(CLI::App& app, Context& context) {
                   std::string(kExitHelp));
   command
       ->add_option("-f,--file", options.source,
-                   "What to capture: /proc/kcore (default), an ELF core, a snapshot")
+                   "What to capture: /proc/kcore (default), or an image of any format")
       ->option_text("SOURCE")
       ->check(NotEmpty());
   command
@@ -112,37 +24,9 @@ void AddCapture(CLI::App& app, Context& context) {
                    "Output file, - for standard output; default: HOST-UTCTIME.elf.zst")
       ->option_text("FILE")
       ->check(NotEmpty());
-  command->add_option("--level", options.level, "zstd level from -7 (fastest) to 22; default 1")
-      ->option_text("N")
-      ->check(CLI::Range(MinLevel(), MaxLevel()));
-  command
-      ->add_option("--threads", options.threads,
-                   "Threads; default: one for each CPU, as far as 64 MiB of memory go")
-      ->option_text("N")
-      ->check(CLI::Range(0, 1024));
-  command
-      ->add_option("--retries", options.retries,
-                   "How often a failing page is tried again before the bounce buffer; default 3")
-      ->option_text("N")
-      ->check(CLI::Range(0U, kMaxRetries));
-  command
-      ->add_option("--stall-timeout", options.stall_timeout_seconds,
-                   "A read that takes longer ends the capture as partial; default 30")
-      ->option_text("SECONDS")
-      ->check(CLI::Range(0.001, 1e9));
-  command
-      ->add_option("--frame-size", arguments->frame_bytes,
-                   "What is compressed together, a power of two from 4KiB to 1MiB; default 128KiB")
-      ->option_text("SIZE")
-      ->transform(CLI::AsSizeValue(false));
-  command->add_flag("--force", options.force, "Replace an existing output file");
-  command->add_flag("--json", arguments->json, "One JSON report on standard output");
-  command
-      ->add_option("--progress", arguments->progress,
-                   "On standard error; default auto: a bar on a terminal")
-      ->option_text("{auto,bar,json,none}")
-      ->check(CLI::IsMember({"auto", "bar", "json", "none"}));
-  command->callback([arguments, &context] { context.status = RunCapture(*arguments); });
+  AddFormatOption(*command, "--format", *arguments);
+  AddCapturingOptions(*command, *arguments);
+  command->callback([arguments, &context] { context.status = RunCapture(*arguments, "capture"); });
 }
 
 }  // namespace kcoredump::cmd

@@ -38,9 +38,13 @@ struct Context {
 };
 
 void AddCapture(CLI::App& app, Context& context);
+void AddConvert(CLI::App& app, Context& context);
+void AddExport(CLI::App& app, Context& context);
 void AddInfo(CLI::App& app, Context& context);
 void AddVerify(CLI::App& app, Context& context);
 void AddRead(CLI::App& app, Context& context);
+void AddDis(CLI::App& app, Context& context);
+void AddPrint(CLI::App& app, Context& context);
 void AddSym(CLI::App& app, Context& context);
 void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);
@@ -54,13 +58,15 @@ void PrintError(const std::string& message);
 void PrintNote(const std::string& message);
 /// Prints the error and returns the exit status that goes with it.
 [[nodiscard]] int Fail(const Error& error);
+/// As Fail; an unknown name, type or process is a slip of the command line.
+[[nodiscard]] int FailWhere(const Error& error);
 
 /// For options whose value must not be an empty string.
 [[nodiscard]] CLI::Validator NotEmpty();
 
 /// -f and --json, as every command takes them that looks inside a kernel.
 struct LookOptions {
-  std::string file = kKcorePath;
+  std::string file = DefaultSource();
   bool json = false;
 };
 void AddLookOptions(CLI::App* command, LookOptions& options);
@@ -83,7 +89,7 @@ void AddLookOptions(CLI::App* command, LookOptions& options);
 [[nodiscard]] int PrintOut(const std::string& text, int otherwise);
 
 /// Set by the first SIGINT, SIGTERM or SIGHUP after this call; another, some seconds later, ends
-/// the program at once.
+/// the program at once. One that the program was started to ignore (nohup) stays ignored.
 [[nodiscard]] const std::atomic<bool>* WatchSignals();
 
 }  // namespace kcoredump::cmd

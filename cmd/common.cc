@@ -68,6 +68,12 @@ int Fail(const Error& error) {
   return kExitIo;
 }
 
+int FailWhere(const Error& error) {
+  if (error.code != ErrorCode::kNotFound) return Fail(error);
+  PrintError(error.message);
+  return kExitUsage;
+}
+
 CLI::Validator NotEmpty() {
   return CLI::Validator(
       [](const std::string& value) { return std::string(value.empty() ? "an empty name" : ""); },
@@ -75,8 +81,7 @@ CLI::Validator NotEmpty() {
 }
 
 void AddLookOptions(CLI::App* command, LookOptions& options) {
-  command
-      ->add_option("-f,--file", options.file, "A snapshot or an ELF core; default: the live kernel")
+  command->add_option("-f,--file", options.file, "An image of any format; default: the live kernel")
       ->option_text("FILE")
       ->check(NotEmpty());
   command->add_flag("--json", options.json, "JSON on standard output");
@@ -128,7 +133,12 @@ int PrintOut(const std::string& text, int otherwise) {
 const std::atomic<bool>* WatchSignals() {
   struct sigaction action {};
   action.sa_handler = OnSignal;
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction inherited {};
+    sigaction(number, nullptr, &inherited);
+    // nohup(1), and a shell that starts it in the background, mean it to go on.
+    if (inherited.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
+  }
   return &g_cancelled;
 }
 

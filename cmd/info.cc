@@ -8,7 +8,7 @@ namespace kcoredump::cmd {
 
 void AddInfo(CLI::App& app, Context& context) {
   struct Arguments {
-    std::string file = kKcorePath;
+    std::string file = DefaultSource();
     bool json = false;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -16,8 +16,7 @@ void AddInfo(CLI::App& app, Context& context) {
       "info", "Kernel, memory ranges and page accounting of an image or the live kernel");
   command->footer(kExitHelp);
   command
-      ->add_option("-f,--file", arguments->file,
-                   "A snapshot or an ELF core; default: the live kernel")
+      ->add_option("-f,--file", arguments->file, "An image of any format; default: the live kernel")
       ->option_text("FILE")
       ->check(NotEmpty());
   command->add_flag("--json", arguments->json, "One JSON object on standard output");
@@ -29,8 +28,8 @@ void AddInfo(CLI::App& app, Context& context) {
     }
     const ImageInfo& image = info.value();
     int status = kExitComplete;
-    if (image.is_snapshot && image.pages.holes() != 0) status = kExitHoles;
-    if (image.is_snapshot && !image.complete) status = kExitPartial;
+    if (image.is_file && image.pages.holes() != 0) status = kExitHoles;
+    if (image.is_file && !image.complete) status = kExitPartial;
     if (!image.damage.empty()) status = kExitCorrupt;
     context.status = PrintOut(arguments->json ? ToJson(image) + "\n" : ToText(image), status);
   });

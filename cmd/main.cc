@@ -52,9 +52,13 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(kExitHelp);
   AddCapture(app, context);
+  AddConvert(app, context);
+  AddExport(app, context);
   AddInfo(app, context);
   AddVerify(app, context);
   AddRead(app, context);
+  AddDis(app, context);
+  AddPrint(app, context);
   AddSym(app, context);
   AddVtop(app, context);
   AddSearch(app, context);

@@ -56,13 +56,6 @@ int StatusOf(const Reading& reading) {
   return reading.not_reached ? kExitPartial : kExitHoles;
 }
 
-/// An unknown name or process is a slip of the command line.
-int FailWhere(const Error& error) {
-  if (error.code == ErrorCode::kIo || error.code == ErrorCode::kPermission) return Fail(error);
-  PrintError(error.message);
-  return kExitUsage;
-}
-
 /// Prints what is readable, up to the first hole, which is an error.
 int ShowRange(Kernel& kernel, const ReadArguments& arguments, Target at, uint64_t length) {
   Printer printer(kernel, arguments, at.address);
@@ -115,8 +108,8 @@ int RunRead(ReadArguments arguments) {
   auto opened = Kernel::Open(arguments.look.file);
   if (!opened.ok()) return Fail(opened.error());
   Kernel& kernel = opened.value();
-  // A torn snapshot: what is shown may be a hole.
-  const bool doubtful = arguments.look.file != kKcorePath && !kernel.Caveats().empty();
+  // A torn image: what is shown may be a hole.
+  const bool doubtful = kernel.torn();
   const auto at = kernel.Resolve((arguments.physical ? "phys:" : "") + arguments.where);
   if (!at.ok()) return FailWhere(at.error());
   if (*length != 0 && at.value().address + (*length - 1) < at.value().address) {

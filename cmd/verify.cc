@@ -38,9 +38,9 @@ void AddVerify(CLI::App& app, Context& context) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
-      "verify", "Check every frame, the seek table, the trailer and the ELF core inside");
+      "verify", "Check an image: all that a snapshot consists of, every page of any other");
   command->footer(kExitHelp);
-  command->add_option("FILE", arguments->file, "A snapshot")
+  command->add_option("FILE", arguments->file, "An image of any format")
       ->option_text(" ")
       ->required()
       ->check(NotEmpty());

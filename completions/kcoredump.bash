@@ -7,11 +7,15 @@
 
 declare -gA _kcoredump_options=(
   [main]="-h --help --version"
-  [capture]="-h --help -f --file -o --output --level --threads --retries --stall-timeout
-             --frame-size --force --json --progress"
+  [capture]="-h --help -f --file -o --output --format --codec --level --threads --retries
+             --stall-timeout --frame-size --force --json --progress"
+  [convert]="-h --help --to --codec --level --threads --retries --stall-timeout --frame-size
+             --force --json --progress"
   [info]="-h --help -f --file --json"
   [verify]="-h --help --threads --json"
   [read]="-h --help --phys --raw --width --symbols -f --file --json"
+  [dis]="-h --help --function --bytes --syntax -f --file --json"
+  [print]="-h --help --depth --max --layout -f --file --json"
   [sym]="-h --help --max -f --file --json"
   [vtop]="-h --help --pid -f --file --json"
   [search]="-h --help --hex --word --regex --width --ignore-case --align --space --range --max
@@ -24,12 +28,13 @@ declare -gA _kcoredump_options=(
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
   [-f]="files" [--file]="files" [-o]="files" [--output]="files"
+  [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
-  [--progress]="auto bar json none"
+  [--progress]="auto bar json none" [--syntax]="att intel"
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
-  [--range]="-" [--context]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
+  [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture info verify read sym vtop search log ps mod vmalloc"
+_kcoredump_commands="capture convert info verify read dis print sym vtop search log ps mod vmalloc"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -74,7 +79,7 @@ _kcoredump() {
     _kcoredump_words "${_kcoredump_options[$command]}" "$cur"
   elif [[ $command == main ]]; then
     _kcoredump_words "$_kcoredump_commands" "$cur"
-  elif [[ $command == verify ]]; then
+  elif [[ $command == verify || $command == convert ]]; then
     _kcoredump_files
   fi
 }

@@ -9,10 +9,13 @@ complete -c kcoredump -f
 complete -c kcoredump -s h -l help -d 'Show help and exit'
 
 complete -c kcoredump -n __fish_use_subcommand -l version -d 'Show the version and exit'
-complete -c kcoredump -n __fish_use_subcommand -a capture -d 'Capture memory into a snapshot'
+complete -c kcoredump -n __fish_use_subcommand -a capture -d 'Capture memory into a file'
+complete -c kcoredump -n __fish_use_subcommand -a convert -d 'Write a dump anew in another format'
 complete -c kcoredump -n __fish_use_subcommand -a info -d 'Describe an image or the live kernel'
-complete -c kcoredump -n __fish_use_subcommand -a verify -d 'Check a snapshot'
+complete -c kcoredump -n __fish_use_subcommand -a verify -d 'Check an image'
 complete -c kcoredump -n __fish_use_subcommand -a read -d 'Show memory'
+complete -c kcoredump -n __fish_use_subcommand -a dis -d 'Disassemble code'
+complete -c kcoredump -n __fish_use_subcommand -a print -d 'Show typed data, or a type'
 complete -c kcoredump -n __fish_use_subcommand -a sym -d 'Look up symbols and addresses'
 complete -c kcoredump -n __fish_use_subcommand -a vtop -d 'Translate a virtual address'
 complete -c kcoredump -n __fish_use_subcommand -a search -d 'Find bytes, text or words in memory'
@@ -23,6 +26,8 @@ complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l format -x -a 'raw snapshot elf kdump flattened lime avml' -d 'The format that is written'
+complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l codec -x -a 'zstd zlib lzo snappy none' -d 'What compresses pages'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l level -x -d 'zstd level; below 1 is faster'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l threads -x -d 'Threads; 0: one for each usable CPU'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l retries -x -d 'Attempts for a page whose destination faults'
@@ -31,6 +36,18 @@ complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l frame-size -x 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l force -d 'Replace an existing output file'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l json -d 'One JSON report on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l to -x -a 'raw snapshot elf kdump flattened lime avml' -d 'The format that is written'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l codec -x -a 'zstd zlib lzo snappy none' -d 'What compresses pages'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l level -x -d 'zstd level; below 1 is faster'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l threads -x -d 'Threads; 0: one for each usable CPU'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l retries -x -d 'Attempts for a page whose destination faults'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l stall-timeout -x -d 'Seconds that a read may take'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l frame-size -x -d 'Bytes that are compressed together'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l force -d 'Replace an existing output file'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l json -d 'One JSON report on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from info' -s f -l file -r -F -d 'What to describe'
 complete -c kcoredump -n '__fish_seen_subcommand_from info' -l json -d 'One JSON object on standard output'
@@ -43,15 +60,27 @@ complete -c kcoredump -n '__fish_seen_subcommand_from read' -l phys -d 'The addr
 complete -c kcoredump -n '__fish_seen_subcommand_from read' -l raw -d 'Bytes instead of a dump'
 complete -c kcoredump -n '__fish_seen_subcommand_from read' -l width -x -a '1 2 4 8' -d 'Words of so many bytes'
 complete -c kcoredump -n '__fish_seen_subcommand_from read' -l symbols -d 'Resolve words that point into the kernel'
-complete -c kcoredump -n '__fish_seen_subcommand_from read' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from read' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from read' -l json -d 'JSON on standard output'
 
+complete -c kcoredump -n '__fish_seen_subcommand_from dis' -l function -d 'All of the symbol'
+complete -c kcoredump -n '__fish_seen_subcommand_from dis' -l bytes -d 'The bytes of each instruction'
+complete -c kcoredump -n '__fish_seen_subcommand_from dis' -l syntax -x -a 'att intel' -d 'Of x86'
+complete -c kcoredump -n '__fish_seen_subcommand_from dis' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from dis' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from print' -l depth -x -d 'How deep structs within structs are shown'
+complete -c kcoredump -n '__fish_seen_subcommand_from print' -l max -x -d 'Most elements of an array'
+complete -c kcoredump -n '__fish_seen_subcommand_from print' -l layout -d 'Offsets, sizes and holes of a type'
+complete -c kcoredump -n '__fish_seen_subcommand_from print' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from print' -l json -d 'JSON on standard output'
+
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l max -x -d 'Most symbols of a glob'
-complete -c kcoredump -n '__fish_seen_subcommand_from sym' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from sym' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -l pid -x -d 'In the address space of this process'
-complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l hex -d 'The pattern is hexadecimal bytes'
@@ -66,7 +95,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from search' -l max -x -d 'Stop
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l context -x -d 'Bytes shown around a match'
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l threads -x -d 'Number of threads'
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
-complete -c kcoredump -n '__fish_seen_subcommand_from search' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from search' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s l -l level -x -d 'Only these levels'
@@ -74,17 +103,17 @@ complete -c kcoredump -n '__fish_seen_subcommand_from log' -l facility -x -d 'On
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s n -l tail -x -d 'Only the last records'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s x -l decode -d 'Facility, level and caller'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s w -l follow -d 'Go on with what the live kernel says'
-complete -c kcoredump -n '__fish_seen_subcommand_from log' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from log' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l tree -d 'Children below their parents'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l threads -d 'A line for each thread'
-complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json -d 'JSON on standard output'
 
-complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d "Read the kernel's own lists"
-complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'A snapshot or an ELF core'
+complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'

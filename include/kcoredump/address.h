@@ -44,12 +44,21 @@ enum class PageOutcome : uint8_t {
   kUnreadable = 3,  ///< a hole: every attempt failed, with an errno
   kHwPoison = 4,    ///< a hole, never read: the kernel marked it as faulty (KPF_HWPOISON)
   kOffline = 5,     ///< a hole, never read: offline or ballooned (KPF_OFFLINE, sysfs)
-  kAbsent = 6,      ///< a hole, never read: no memory behind it (KPF_NOPAGE, p_filesz < p_memsz)
+  kAbsent = 6,      ///< a hole, never read: no memory behind it (KPF_NOPAGE)
   kNotReached = 7,  ///< a hole: the capture ended before this page
+  /// A hole, but no failure: left out on purpose when the image was made (makedumpfile -d,
+  /// p_filesz < p_memsz).
+  kExcluded = 8,
 };
 
+/// Whether the page's bytes are not there.
 [[nodiscard]] constexpr bool IsHole(PageOutcome outcome) {
   return outcome >= PageOutcome::kUnreadable;
+}
+
+/// A hole that is no fault of the capture or the memory: what such an image holds is complete.
+[[nodiscard]] constexpr bool IsFailure(PageOutcome outcome) {
+  return IsHole(outcome) && outcome != PageOutcome::kExcluded;
 }
 
 /// "direct", "retried", … as the JSON reports spell it.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Capturing memory into a snapshot: a seekable zstd stream of a plain ELF core.
+// Capturing memory into a file: by default a snapshot, a seekable zstd stream of a plain ELF core.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kcoredump/memory.h"
@@ -19,6 +20,17 @@ inline constexpr uint32_t kDefaultFrameBytes = 128 * 1024;
 inline constexpr uint32_t kMinFrameBytes = 4 * 1024;
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
 inline constexpr double kDefaultStallTimeoutSeconds = 30;
+
+inline constexpr char kDefaultFormat[] = "snapshot";
+
+/// The formats that Capture writes: "snapshot", "elf", …
+[[nodiscard]] std::vector<std::string> WritableFormats();
+
+/// What may compress the pages of a kdump: "zstd", "zlib", "lzo", "snappy", "none".
+[[nodiscard]] std::vector<std::string> Codecs();
+
+/// The format that a file's name ends like; empty: none does.
+[[nodiscard]] std::string FormatOfFileName(std::string_view name);
 
 /// The compression levels that Capture takes.
 [[nodiscard]] int MinLevel();
@@ -36,8 +48,10 @@ struct CaptureProgress {
 };
 
 struct CaptureOptions {
-  std::string source = kKcorePath;  ///< /proc/kcore, an ELF core or a snapshot
-  std::string output;               ///< a path; "-": standard output; empty: HOST-UTCTIME.elf.zst
+  std::string source = DefaultSource();  ///< any image that Memory::Open takes
+  std::string output;  ///< a path; "-": standard output; empty: HOST-UTCTIME and the suffix
+  std::string format = kDefaultFormat;  ///< one of WritableFormats()
+  std::string codec;                    ///< of "kdump": see Codecs(); empty: zstd
   int level = kDefaultLevel;
   unsigned threads = 0;  ///< 0: every CPU this process may use
   unsigned retries = kDefaultRetries;
@@ -75,7 +89,9 @@ struct CaptureReport {
   CaptureStatus status = CaptureStatus::kPartial;
   std::string reason;  ///< why it is partial; empty otherwise
   std::string source;
-  std::string output;           ///< where the result is: the path, PATH.partial, or "-"
+  std::string output;  ///< where the result is: the path, PATH.partial, or "-"
+  std::string format;
+  std::string sidecar;          ///< what the format cannot hold is there; empty: nothing is
   uint64_t plain_bytes = 0;     ///< of the ELF image inside
   uint64_t expected_bytes = 0;  ///< of it when complete
   uint64_t compressed_bytes = 0;
@@ -98,8 +114,8 @@ struct CaptureReport {
 
 /// Captures and publishes. Blocks; starts threads of its own. A partial capture is a report with
 /// kPartial. Errors: nothing was published (kPermission: the source refused; kInvalidArgument;
-/// kCancelled before anything was read; kIo: the output could not be written, or not be given its
-/// name, in which case the message tells what it is called instead).
+/// kCancelled before anything was read; kIo: the source did not answer; the output could not be
+/// given its end or its name, in which case the message tells what it is called instead).
 ///
 /// When a read never comes back, its thread is left behind, and frees what it holds if it ever
 /// does.

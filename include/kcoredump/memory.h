@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading memory: of the live kernel, of a snapshot or of an ELF core, all alike.
+// Reading memory: of the live kernel, or of a dump of any format, all alike.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,11 @@
 namespace kcoredump {
 
 inline constexpr char kKcorePath[] = "/proc/kcore";
+inline constexpr char kVmcorePath[] = "/proc/vmcore";
+/// What to read when nobody says: in a crash kernel the memory of the kernel that died, which its
+/// /proc/vmcore shows; else the live kernel's.
+[[nodiscard]] const char* DefaultSource();
+
 inline constexpr unsigned kDefaultRetries = 3;
 inline constexpr unsigned kMaxRetries = 1000;
 
@@ -41,12 +46,14 @@ struct PageCounts {
   uint64_t offline = 0;
   uint64_t absent = 0;
   uint64_t not_reached = 0;
+  uint64_t excluded = 0;
 
   [[nodiscard]] uint64_t& Of(PageOutcome outcome);
   [[nodiscard]] uint64_t read() const { return direct + retried + bounced; }
-  /// Without not_reached, which says something of the capture and nothing of the memory.
+  /// Without not_reached and excluded, which say something of the capture and nothing of the
+  /// memory.
   [[nodiscard]] uint64_t holes() const { return unreadable + hwpoison + offline + absent; }
-  [[nodiscard]] uint64_t total() const { return read() + holes() + not_reached; }
+  [[nodiscard]] uint64_t total() const { return read() + holes() + not_reached + excluded; }
   void Add(const PageCounts& other);
 };
 
@@ -97,7 +104,8 @@ class MemoryReader {
 /// An open memory image. Immutable after Open; any thread may call any method.
 class Memory {
  public:
-  /// `path`: /proc/kcore, a snapshot or an ELF core. kPermission names the cause and the cure.
+  /// `path`: /proc/kcore, or a file of any format: a snapshot, an ELF core, kdump (flattened and split
+  /// too), LiME, AVML, raw with its ranges beside it. kPermission names the cause and the cure.
   [[nodiscard]] static Result<Memory> Open(const std::string& path);
   Memory(Memory&&) noexcept;
   Memory& operator=(Memory&&) noexcept;

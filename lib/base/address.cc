@@ -21,6 +21,8 @@ std::string_view PageOutcomeName(PageOutcome outcome) {
       return "absent";
     case PageOutcome::kNotReached:
       return "not-reached";
+    case PageOutcome::kExcluded:
+      return "excluded";
   }
   return "unknown";
 }

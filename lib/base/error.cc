@@ -20,6 +20,12 @@ Error SystemError(const std::string& what, int system_errno) {
                .system_errno = system_errno};
 }
 
+Error OutputError(const std::string& what, int system_errno) {
+  Error error = SystemError(what, system_errno);
+  error.code = ErrorCode::kIo;
+  return error;
+}
+
 std::string ErrnoName(int system_errno) {
   const char* name = strerrorname_np(system_errno);
   return name != nullptr ? name : "errno " + std::to_string(system_errno);

@@ -15,6 +15,10 @@ namespace kcoredump {
 /// ENOENT).
 [[nodiscard]] Error SystemError(const std::string& what, int system_errno);
 
+/// The same, always kIo: whatever is wrong with an output, a refused output is not a refused
+/// source.
+[[nodiscard]] Error OutputError(const std::string& what, int system_errno);
+
 /// "EIO", "EFAULT", …; "errno 999" for a number without a name.
 [[nodiscard]] std::string ErrnoName(int system_errno);
 

@@ -3,20 +3,24 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <limits>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/try.h"
 #include "base/unique_fd.h"
+#include "base/write_behind.h"
+#include "base/zero.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -25,95 +29,10 @@ namespace {
 
 /// One write; a multiple of every block size O_DIRECT may ask for.
 constexpr size_t kBlockBytes = 1 << 20;
-/// How far behind the writer written-back blocks are dropped from the page cache.
-constexpr uint64_t kWriteBehindBytes = 8 << 20;
+/// Zeros that are worth a hole in the file: shorter runs cost less time written than left out.
+constexpr size_t kHoleBytes = 64 << 10;
 constexpr unsigned kMaxPartialNames = 100;
 constexpr char kLongestSuffix[] = ".partial.100";
-
-/// Whatever is wrong with an output is an I/O error: a refused output is not a refused source.
-Error IoError(const std::string& what, int system_errno) {
-  Error error = SystemError(what, system_errno);
-  error.code = ErrorCode::kIo;
-  return error;
-}
-
-Status WriteAll(int fd, std::span<const std::byte> bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EAGAIN) {
-      pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
-      poll(&room, 1, -1);
-      continue;
-    }
-    if (count < 0 && errno != EINTR) return IoError(name, errno);
-    if (count > 0) bytes = bytes.subspan(static_cast<size_t>(count));
-  }
-  return {};
-}
-
-/// Keeps what is written to a file out of the page cache, as far as that goes without O_DIRECT:
-/// starts writing new bytes back, and drops those that had time to get to the disk.
-class WriteBehind {
- public:
-  /// `written_bytes`: how far the file goes now; it grows without gaps.
-  void Advance(int fd, uint64_t written_bytes) {
-    const auto start = static_cast<off_t>(dropped_bytes_);
-    if (written_bytes - started_bytes_ >= kBlockBytes) {
-      sync_file_range(fd, start, 0, SYNC_FILE_RANGE_WRITE);
-      started_bytes_ = written_bytes;
-    }
-    if (written_bytes - dropped_bytes_ < 2 * kWriteBehindBytes) return;
-    sync_file_range(
-        fd, start, kWriteBehindBytes,
-        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
-    posix_fadvise(fd, start, kWriteBehindBytes, POSIX_FADV_DONTNEED);
-    dropped_bytes_ += kWriteBehindBytes;
-  }
-  /// The file now ends at `bytes`.
-  void Reset(uint64_t bytes) { started_bytes_ = dropped_bytes_ = bytes; }
-
- private:
-  uint64_t started_bytes_ = 0;
-  uint64_t dropped_bytes_ = 0;
-};
-
-class PipeSink : public ByteSink {
- public:
-  explicit PipeSink(int fd) : fd_(fd) {
-    struct stat info {};
-    is_file_ = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-    const bool appends = (fcntl(fd, F_GETFL) & O_APPEND) != 0;
-    const off_t position = appends ? info.st_size : std::max<off_t>(lseek(fd, 0, SEEK_CUR), 0);
-    if (is_file_) {
-      start_ = static_cast<uint64_t>(position);
-      behind_.Reset(start_);
-    }
-  }
-
-  Status Write(std::span<const std::byte> bytes) override {
-    KCD_TRY(WriteAll(fd_, bytes, "standard output"));
-    taken_bytes_ += bytes.size();
-    if (is_file_) behind_.Advance(fd_, start_ + taken_bytes_);
-    return {};
-  }
-  Status Flush() override { return {}; }
-  uint64_t taken_bytes() const override { return taken_bytes_; }
-  Status Rewind(uint64_t /*offset*/) override {
-    return MakeError(ErrorCode::kUnsupported, "a pipe cannot be rewound");
-  }
-  Result<std::string> Publish(bool /*complete*/) override {
-    if (is_file_ && fsync(fd_) != 0) return IoError("standard output", errno);
-    return std::string("-");
-  }
-  bool around_page_cache() const override { return false; }
-
- private:
-  int fd_;
-  bool is_file_ = false;  ///< "> FILE": the page cache matters there, too
-  uint64_t start_ = 0;
-  uint64_t taken_bytes_ = 0;
-  WriteBehind behind_;
-};
 
 /// Page-aligned memory for O_DIRECT.
 class BlockBuffer {
@@ -153,7 +72,7 @@ Result<Target> ResolveTarget(const std::string& path) {
   target.directory =
       UniqueFd(open(target.directory_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!target.directory.valid()) {
-    return IoError(target.directory_path, errno).WithContext("the folder of the output");
+    return OutputError(target.directory_path, errno).WithContext("the folder of the output");
   }
   return target;
 }
@@ -180,15 +99,22 @@ class OutputFile : public ByteSink {
   Status Open();
   [[nodiscard]] Status CheckTarget() const;
   Status Write(std::span<const std::byte> bytes) override;
+  Status Skip(uint64_t bytes) override;
+  Status Patch(uint64_t offset, std::span<const std::byte> bytes) override;
+  bool can_patch() const override { return true; }
+  Status Reserve(uint64_t bytes) override;
   Status Flush() override;
   uint64_t taken_bytes() const override { return taken_bytes_; }
   Status Rewind(uint64_t offset) override;
   Result<std::string> Publish(bool complete) override;
+  Result<std::string> Keep() override;
   bool around_page_cache() const override { return was_direct_; }
 
  private:
   [[nodiscard]] Status WriteBlock(size_t bytes);
-  [[nodiscard]] int PwriteAll(std::span<const std::byte> bytes);
+  [[nodiscard]] int WriteRuns(std::span<const std::byte> block);
+  [[nodiscard]] int PwriteAll(std::span<const std::byte> bytes, uint64_t offset);
+  void SetDirect(bool on);
   void LeaveDirectMode();
   [[nodiscard]] int Rename(const std::string& temporary, const std::string& name);
   [[nodiscard]] Result<std::string> PublishPartial();
@@ -215,15 +141,15 @@ Status OutputFile::CheckTarget() const {
   struct stat info {};
   if (fstatat(target_.directory.get(), target_.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return {};
-    return IoError(path_, errno);
+    return OutputError(path_, errno);
   }
-  if (S_ISDIR(info.st_mode)) return IoError(path_, EISDIR);
+  if (S_ISDIR(info.st_mode)) return OutputError(path_, EISDIR);
   if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      path_ + " is a device or a pipe; write there with -o - > " + path_);
   }
   if (force_) return {};
-  Error error = IoError(path_, EEXIST);
+  Error error = OutputError(path_, EEXIST);
   error.message += "; choose another name, or replace it with --force";
   return error;
 }
@@ -243,7 +169,7 @@ Status OutputFile::Open() {
   if (!fd_.valid()) {
     const int open_errno = errno;
     temporary_.clear();
-    return IoError(target_.directory_path, open_errno).WithContext("cannot create a file in");
+    return OutputError(target_.directory_path, open_errno).WithContext("cannot create a file in");
   }
   was_direct_ = direct_;
   return {};
@@ -260,40 +186,110 @@ Status OutputFile::Write(std::span<const std::byte> bytes) {
   return {};
 }
 
+Status OutputFile::Skip(uint64_t bytes) {
+  static constexpr std::array<std::byte, 4096> kZeros{};
+  while (bytes != 0) {
+    if (filled_ == 0 && bytes >= kBlockBytes) {
+      const uint64_t hole = AlignDown(bytes, kBlockBytes);
+      const auto end = CheckedAdd(taken_bytes_, hole);
+      if (!end || *end > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) {
+        return OutputError(path_, EFBIG);
+      }
+      taken_bytes_ = *end;
+      bytes -= hole;
+      behind_.Reset(taken_bytes_);
+      continue;
+    }
+    const size_t step = std::min<uint64_t>({bytes, kZeros.size(), kBlockBytes - filled_});
+    KCD_TRY(Write(std::span(kZeros).first(step)));
+    bytes -= step;
+  }
+  return {};
+}
+
+/// What still waits in the block is changed there, the rest in the file.
+Status OutputFile::Patch(uint64_t offset, std::span<const std::byte> bytes) {
+  const auto end = CheckedAdd(offset, bytes.size());
+  if (!end || *end > taken_bytes_ + filled_) {
+    return MakeError(ErrorCode::kInvalidArgument, "a patch beyond what was written");
+  }
+  if (*end > taken_bytes_) {
+    const uint64_t in_block = std::max(offset, taken_bytes_);
+    const auto tail = bytes.subspan(in_block - offset);
+    std::memcpy(block_.bytes().data() + (in_block - taken_bytes_), tail.data(), tail.size());
+    bytes = bytes.first(bytes.size() - tail.size());
+  }
+  if (bytes.empty()) return {};
+  SetDirect(false);
+  const int failure = PwriteAll(bytes, offset);
+  if (failure != 0) return OutputError(path_, failure);
+  const auto start = static_cast<off_t>(offset);
+  const auto length = static_cast<off_t>(bytes.size());
+  sync_file_range(fd_.get(), start, length, SYNC_FILE_RANGE_WRITE);
+  if (direct_) SetDirect(true);
+  return {};
+}
+
+Status OutputFile::Reserve(uint64_t bytes) {
+  // Some file systems cannot: then a full disk may cost the end of the file.
+  if (fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) return {};
+  return errno == ENOSPC || errno == EDQUOT ? Status(OutputError(path_, errno)) : Status();
+}
+
 /// Writes the first `bytes` of the block and empties it.
 Status OutputFile::WriteBlock(size_t bytes) {
   if (direct_ && bytes != kBlockBytes) LeaveDirectMode();
   const std::span<const std::byte> block = block_.bytes().first(bytes);
-  int failure = PwriteAll(block);
+  int failure = WriteRuns(block);
   if (failure == EINVAL && direct_) {
     LeaveDirectMode();
     was_direct_ = false;
-    failure = PwriteAll(block);
+    failure = WriteRuns(block);
   }
-  if (failure != 0) return IoError(path_, failure);
+  if (failure != 0) return OutputError(path_, failure);
   taken_bytes_ += bytes;
   filled_ = 0;
   if (!direct_) behind_.Advance(fd_.get(), taken_bytes_);
   return {};
 }
 
-int OutputFile::PwriteAll(std::span<const std::byte> bytes) {
+/// All of the block but its long runs of zeros, where the file is a hole already.
+int OutputFile::WriteRuns(std::span<const std::byte> block) {
+  size_t begin = 0;
+  for (size_t at = 0; at < block.size(); at += kHoleBytes) {
+    const size_t step = std::min(kHoleBytes, block.size() - at);
+    if (step != kHoleBytes || !IsZero(block.subspan(at, step))) continue;
+    const int failure = PwriteAll(block.subspan(begin, at - begin), taken_bytes_ + begin);
+    if (failure != 0) return failure;
+    begin = at + step;
+  }
+  return PwriteAll(block.subspan(begin), taken_bytes_ + begin);
+}
+
+int OutputFile::PwriteAll(std::span<const std::byte> bytes, uint64_t offset) {
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t count = pwrite(fd_.get(), bytes.data() + done, bytes.size() - done,
-                                 static_cast<off_t>(taken_bytes_ + done));
+                                 static_cast<off_t>(offset + done));
     if (count < 0 && errno != EINTR) return errno;
     if (count == 0) return EIO;
     if (count > 0) done += static_cast<size_t>(count);
     // A short direct write leaves an offset that O_DIRECT may not take.
-    if (count > 0 && done < bytes.size() && direct_) LeaveDirectMode();
+    if (count > 0 && done < bytes.size() && direct_) {
+      LeaveDirectMode();
+      was_direct_ = false;
+    }
   }
   return 0;
 }
 
-void OutputFile::LeaveDirectMode() {
+void OutputFile::SetDirect(bool on) {
   const int flags = fcntl(fd_.get(), F_GETFL);
-  if (flags >= 0) fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT);
+  if (flags >= 0) fcntl(fd_.get(), F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+void OutputFile::LeaveDirectMode() {
+  SetDirect(false);
   direct_ = false;
   behind_.Reset(taken_bytes_);
 }
@@ -351,16 +347,17 @@ Result<std::string> OutputFile::PublishPartial() {
     failure = Rename(temporary, name);
     if (failure == 0) return PathOf(name);
   }
-  return IoError(path_ + ".partial cannot be named so; what was written is in " + PathOf(temporary),
-                 failure);
+  return OutputError(
+      path_ + ".partial cannot be named so; what was written is in " + PathOf(temporary), failure);
 }
 
 Result<std::string> OutputFile::Publish(bool complete) {
   KCD_TRY(Flush());
-  if (fsync(fd_.get()) != 0) {
+  // A hole at the end is in no write.
+  if (ftruncate(fd_.get(), static_cast<off_t>(taken_bytes_)) != 0 || fsync(fd_.get()) != 0) {
     const int sync_errno = errno;
     KCD_ASSIGN(const std::string kept, PublishPartial());
-    return IoError("the disk did not confirm all data of " + kept + " (verify it)", sync_errno);
+    return OutputError("the disk did not confirm all data of " + kept + " (verify it)", sync_errno);
   }
   posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
   std::string published = path_;
@@ -368,16 +365,24 @@ Result<std::string> OutputFile::Publish(bool complete) {
   if (failure != 0) {
     // Somebody took the name meanwhile: the capture is kept all the same.
     KCD_ASSIGN(const std::string kept, PublishPartial());
-    return IoError(path_ + " could not be named so; the whole capture is in " + kept, failure);
+    return OutputError(path_ + " could not be named so; the whole capture is in " + kept, failure);
   }
   if (!complete) {
     KCD_ASSIGN(published, PublishPartial());
   }
   temporary_.clear();
   if (fsync(target_.directory.get()) != 0 && errno != EINVAL) {
-    return IoError(target_.directory_path, errno);
+    return OutputError(target_.directory_path, errno);
   }
   return published;
+}
+
+Result<std::string> OutputFile::Keep() {
+  if (taken_bytes_ == 0 || temporary_.empty()) {
+    return MakeError(ErrorCode::kNotFound, "nothing was written");
+  }
+  (void)fsync(fd_.get());  // the disk failed before: whatever it still takes
+  return PublishPartial();
 }
 
 }  // namespace
@@ -388,7 +393,5 @@ Result<std::unique_ptr<ByteSink>> CreateOutputFile(const std::string& path, bool
   KCD_TRY(file->Open());
   return std::unique_ptr<ByteSink>(std::move(file));
 }
-
-std::unique_ptr<ByteSink> CreatePipeSink(int fd) { return std::make_unique<PipeSink>(fd); }
 
 }  // namespace kcoredump

@@ -15,12 +15,15 @@
 #include "base/output_file.h"
 #include "base/try.h"
 #include "capture/capture_plan.h"
+#include "capture/image_end.h"
 #include "capture/outcome_ledger.h"
 #include "capture/pipeline.h"
+#include "capture/sidecar.h"
+#include "capture/stall.h"
 #include "capture/system_notes.h"
 #include "format/codec.h"
+#include "format/raw/format.h"
 #include "format/registry.h"
-#include "format/snapshot/writer.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -29,15 +32,15 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-/// Resident memory that a capture may take besides 16 bytes a frame, and what of it is not the
-/// pipeline's: the program itself, the writer's block, the headers.
+/// Resident memory that a capture may take besides 16 bytes a frame and the list of frames of a
+/// snapshot that is its source, and what of it is not the pipeline's: the program itself, the
+/// writer's block, the headers; and the notes.
 constexpr uint64_t kMemoryLimitBytes = 64 << 20;
 constexpr uint64_t kFixedMemoryBytes = 12 << 20;
 constexpr uint64_t kLeastPipelineBytes = 8 << 20;
+static_assert(kFixedMemoryBytes + kMaxNoteBytes + kLeastPipelineBytes <= kMemoryLimitBytes);
 
 constexpr std::chrono::milliseconds kProgressInterval{100};
-/// How much the trailer may need beyond what it takes a frame: its fixed part and the reason.
-constexpr uint64_t kTailReserveBytes = 64 << 10;
 
 uint64_t UtcNs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -45,8 +48,8 @@ uint64_t UtcNs() {
                                    .count());
 }
 
-/// HOST-UTCTIME.elf.zst; whatever a host name may hold, the file's name is plain.
-std::string DefaultOutputName() {
+/// HOST-UTCTIME and the suffix; whatever a host name may hold, the file's name is plain.
+std::string DefaultOutputName(std::string_view suffix) {
   utsname host{};
   uname(&host);
   std::string name = host.nodename[0] != '\0' ? host.nodename : "host";
@@ -61,7 +64,7 @@ std::string DefaultOutputName() {
   gmtime_r(&now, &parts);
   std::array<char, 32> stamp{};
   strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%SZ", &parts);
-  return name + "-" + stamp.data() + ".elf.zst";
+  return name + "-" + stamp.data() + std::string(suffix);
 }
 
 Status CheckOptions(const CaptureOptions& options) {
@@ -83,10 +86,30 @@ Status CheckOptions(const CaptureOptions& options) {
   return {};
 }
 
+constexpr std::array kPageCodecs = {PageCodec::kZstd, PageCodec::kZlib, PageCodec::kLzo,
+                                    PageCodec::kSnappy};
+constexpr std::string_view kNoCodec = "none";
+
+/// Who compresses pages; nothing: nobody.
+Result<std::optional<PageCodec>> CodecOf(const CaptureOptions& options,
+                                         const FormatWriting& writing) {
+  if (options.codec.empty()) return std::optional(PageCodec::kZstd);
+  if (!writing.has_codecs) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the format " + options.format + " has no choice of codecs");
+  }
+  for (const PageCodec codec : kPageCodecs) {
+    if (PageCodecName(codec) == options.codec) return std::optional(codec);
+  }
+  if (options.codec == kNoCodec) return std::optional<PageCodec>();
+  return MakeError(ErrorCode::kInvalidArgument, "no codec \"" + options.codec + "\"");
+}
+
 /// A capture from its first byte to its report.
 class CaptureRun {
  public:
-  explicit CaptureRun(const CaptureOptions& options) : options_(options) {}
+  explicit CaptureRun(const CaptureOptions& options)
+      : options_(options), started_utc_ns_(UtcNs()) {}
 
   Result<CaptureReport> Run() {
     KCD_TRY(Prepare());
@@ -97,13 +120,18 @@ class CaptureRun {
 
  private:
   Status Prepare();
+  Status OpenOutput();
+  Status MakePlan();
   void ReadEverything();
   [[nodiscard]] bool TakeBatch(Slot& slot);
   void Progress(CapturePhase phase);
-  [[nodiscard]] bool Interrupted(const Pipeline& pipeline);
-  [[nodiscard]] Trailer MakeTrailer() const;
+  [[nodiscard]] bool Interrupted(Pipeline& pipeline);
+  [[nodiscard]] Trailer MakeTrailer(const std::optional<Error>& write_error);
+  [[nodiscard]] Error GiveUp(Error error);
   Status Finish();
   void FillReport();
+  void WriteRangesBeside();
+  void WriteSidecar();
   void WarnOfNewMemory();
 
   /// The first reason counts; later ones follow from it.
@@ -111,61 +139,99 @@ class CaptureRun {
     if (report_.reason.empty()) report_.reason = std::move(reason);
   }
 
+  void FailReading(Error error) {
+    EndEarly("reading failed: " + error.message);
+    read_error_ = std::move(error);
+  }
+
   const CaptureOptions& options_;
   CaptureReport report_;
   std::shared_ptr<MemorySource> source_;
   SystemNotes notes_;
+  const Format* format_ = nullptr;
+  std::shared_ptr<const ImageEncoding> encoding_;
   std::shared_ptr<CapturePlan> plan_;
   PipelineOptions pipeline_options_;
   std::unique_ptr<ByteSink> sink_;
-  std::optional<SnapshotWriter> writer_;
+  std::unique_ptr<ImageWriter> writer_;
   std::optional<OutcomeLedger> ledger_;
-  bool write_failed_ = false;
-  uint64_t started_utc_ns_ = 0;
-  SteadyClock::time_point start_ = SteadyClock::now();
+  std::optional<Error> read_error_;
+  std::optional<Error> write_error_;
+  const uint64_t started_utc_ns_;  ///< the same moment as start_
+  const SteadyClock::time_point start_ = SteadyClock::now();
   SteadyClock::time_point last_progress_;
 };
 
 Status CaptureRun::Prepare() {
   KCD_TRY(CheckOptions(options_));
-  started_utc_ns_ = UtcNs();
-  KCD_ASSIGN(source_, OpenSource(options_.source));
+  KCD_ASSIGN(format_, FindWritableFormat(options_.format));
+  KCD_ASSIGN(source_,
+             OpenWatched(options_.source, options_.stall_timeout_seconds, options_.cancel));
   if (options_.frame_bytes < source_->page_bytes()) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a frame must hold at least a page of " + HumanBytes(source_->page_bytes()));
   }
-  report_.output = options_.output.empty() ? DefaultOutputName() : options_.output;
-  if (report_.output == "-") {
-    sink_ = CreatePipeSink(STDOUT_FILENO);
-  } else {
-    KCD_ASSIGN(sink_, CreateOutputFile(report_.output, options_.force));
-  }
+  KCD_TRY(OpenOutput());
   Progress(CapturePhase::kPreparing);
   notes_ = CollectSystemNotes(*source_, options_);
-  const uint64_t taken = kFixedMemoryBytes + notes_.bytes.size();
-  KCD_ASSIGN(CapturePlan plan,
-             CapturePlan::Make(*source_, std::move(notes_.bytes), options_.frame_bytes));
+  KCD_ASSIGN(const std::optional<PageCodec> codec, CodecOf(options_, *format_->writing));
+  WriteRequest request{.source = source_.get(),
+                       .codec = codec,
+                       .level = options_.level,
+                       .frame_bytes = options_.frame_bytes};
+  KCD_ASSIGN(encoding_, format_->writing->encoding(request));
+  KCD_TRY(MakePlan());
+  request.image_frames = plan_->frames();
+  writer_ = format_->writing->writer(request, sink_.get());
+  ledger_.emplace(source_->page_bytes());
+  return writer_->Begin();
+}
 
+Status CaptureRun::OpenOutput() {
+  const FormatWriting& writing = *format_->writing;
+  report_.output = options_.output.empty() ? DefaultOutputName(writing.suffix) : options_.output;
+  if (report_.output != "-") {
+    KCD_ASSIGN(sink_, CreateOutputFile(report_.output, options_.force));
+    return {};
+  }
+  if (!writing.streams) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        "the format " + options_.format + " cannot be written to a pipe; name a file with -o FILE");
+  }
+  sink_ = CreatePipeSink(STDOUT_FILENO);
+  return {};
+}
+
+/// What will be written, in batches that fit into memory.
+Status CaptureRun::MakePlan() {
+  // The source's notes stand in the image's head, too.
+  const uint64_t taken =
+      kFixedMemoryBytes + notes_.bytes.size() + 2 * source_->notes().bytes().size();
+  // What the image does not hold is the sidecar's.
+  const bool in_image = encoding_->shape() == ImageShape::kElf;
+  KCD_ASSIGN(CapturePlan plan,
+             CapturePlan::Make(*source_, encoding_->shape(),
+                               in_image ? std::move(notes_.bytes) : std::vector<std::byte>(),
+                               options_.frame_bytes));
   const uint64_t budget =
       std::max(kLeastPipelineBytes, kMemoryLimitBytes - std::min(kMemoryLimitBytes, taken));
   pipeline_options_ = FitToMemory(
       {.threads = options_.threads != 0 ? std::min(options_.threads, 1024U) : UsableCpus(),
-       .level = options_.level,
-       .frame_bytes = options_.frame_bytes,
        .batch_bytes = 0,
-       .read = {.retries = options_.retries}},
-      budget);
+       .reader_bytes = source_->reader_bytes(),
+       .read = {.retries = options_.retries},
+       .start = start_},
+      *encoding_, budget);
   plan.CutIntoBatches(pipeline_options_.batch_bytes);
   plan_ = std::make_shared<CapturePlan>(std::move(plan));
-  writer_.emplace(sink_.get(), plan_->frames());
-  ledger_.emplace(source_->page_bytes());
   return {};
 }
 
 void CaptureRun::ReadEverything() {
-  Pipeline pipeline(source_, plan_, pipeline_options_);
+  Pipeline pipeline(source_, plan_, encoding_, pipeline_options_);
   if (Status started = pipeline.Start(); !started.ok()) {
-    return EndEarly(started.error().message);
+    return FailReading(std::move(started.error()));
   }
   for (uint64_t taken = 0; taken < plan_->batches() && !Interrupted(pipeline);) {
     Slot* slot = pipeline.Next(kProgressInterval);
@@ -181,7 +247,7 @@ void CaptureRun::ReadEverything() {
 /// Writes a batch and keeps account of it. False: the capture ends here.
 bool CaptureRun::TakeBatch(Slot& slot) {
   if (slot.error) {
-    EndEarly("reading failed: " + slot.error->message);
+    FailReading(std::move(*slot.error));
     return false;
   }
   // Accounted for first: of a batch that is written in part, what was written is known.
@@ -190,17 +256,10 @@ bool CaptureRun::TakeBatch(Slot& slot) {
              " separate holes, which is more than a snapshot can account for");
     return false;
   }
-  size_t at = 0;
-  for (const CompressedFrame& frame : slot.frames) {
-    const std::span<const std::byte> bytes(slot.bytes.get() + at, frame.compressed_bytes);
-    Status status =
-        writer_->Append(bytes, frame.content_bytes, slot.milliseconds, frame.zero_pages);
-    if (!status.ok()) {
-      write_failed_ = true;
-      EndEarly("writing failed: " + status.error().message);
-      return false;
-    }
-    at += frame.compressed_bytes;
+  if (Status written = writer_->Append(slot.batch); !written.ok()) {
+    EndEarly("writing failed: " + written.error().message);
+    write_error_ = std::move(written.error());
+    return false;
   }
   report_.layout_moves += slot.moves;
   return true;
@@ -214,35 +273,35 @@ void CaptureRun::Progress(CapturePhase phase) {
   options_.on_progress({.phase = phase,
                         .done_bytes = writer_ ? writer_->plain_bytes() : 0,
                         .total_bytes = plan_ ? plan_->plain_bytes() : 0,
-                        .compressed_bytes = writer_ ? writer_->compressed_bytes() : 0,
+                        .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
                         .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
                         .seconds = std::chrono::duration<double>(now - start_).count()});
 }
 
-bool CaptureRun::Interrupted(const Pipeline& pipeline) {
+bool CaptureRun::Interrupted(Pipeline& pipeline) {
   if (options_.cancel != nullptr && options_.cancel->load()) {
     EndEarly("interrupted");
     return true;
   }
-  const auto limit = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(std::min(options_.stall_timeout_seconds, 1e9)));
-  const auto address = pipeline.StalledAt(limit);
+  const auto address = pipeline.StalledAt(StallLimit(options_.stall_timeout_seconds));
   if (!address) return false;
-  std::array<char, 32> seconds{};
-  std::snprintf(seconds.data(), seconds.size(), "%g", options_.stall_timeout_seconds);
   const std::string what = *address == kWatchOpening
                                ? "opening " + options_.source
                                : "the read at physical " + HexAddress(*address);
-  EndEarly(what + " did not return within " + seconds.data() + " s");
+  read_error_ = DidNotReturn(what, options_.stall_timeout_seconds);
+  EndEarly(read_error_->message);
   return true;
 }
 
-Trailer CaptureRun::MakeTrailer() const {
+Trailer CaptureRun::MakeTrailer(const std::optional<Error>& write_error) {
+  if (write_error) EndEarly("writing failed: " + write_error->message);
   Trailer trailer;
   trailer.page_bytes = static_cast<uint32_t>(source_->page_bytes());
   trailer.plain_bytes = writer_->plain_bytes();
   trailer.expected_bytes = plan_->plain_bytes();
   trailer.complete = report_.reason.empty() && trailer.plain_bytes == trailer.expected_bytes;
+  trailer.outcomes_known = source_->outcomes_known();
+  trailer.labels_known = source_->labels_known();
   trailer.started_utc_ns = started_utc_ns_;
   trailer.ended_utc_ns = UtcNs();
   trailer.reason = report_.reason;
@@ -253,26 +312,21 @@ Trailer CaptureRun::MakeTrailer() const {
   return trailer;
 }
 
-/// Trailer, seek table, publication. A full disk costs the newest frames: they make room for the
-/// end that lets the rest be read.
+/// The end, publication, and what is said of both.
 Status CaptureRun::Finish() {
   Progress(CapturePhase::kFinishing);
-  if (writer_->plain_bytes() == 0 && !write_failed_) {
+  if (writer_->plain_bytes() == 0 && !write_error_) {
+    if (read_error_) return std::move(*read_error_);
     return MakeError(ErrorCode::kCancelled, report_.reason + " before anything was read");
   }
   if (const std::string reason = source_->IncompleteReason(); !reason.empty()) {
     EndEarly("the source is not complete: " + reason);
   }
-  Trailer trailer = MakeTrailer();
-  Status finished =
-      write_failed_ ? Status(MakeError(ErrorCode::kIo, report_.reason)) : writer_->Finish(trailer);
-  uint64_t reserve = kTailReserveBytes + trailer.runs.size() * sizeof(PageRun);
-  for (; !finished.ok(); reserve *= 2) {
-    EndEarly("writing failed: " + finished.error().message);
-    if (!writer_->MakeRoom(reserve).ok()) return std::move(finished.error());
-    trailer = MakeTrailer();
-    finished = writer_->Finish(trailer);
-  }
+  auto finished =
+      FinishImage(*writer_, std::move(write_error_),
+                  [this](const std::optional<Error>& error) { return MakeTrailer(error); });
+  if (!finished.ok()) return GiveUp(std::move(finished.error()));
+  Trailer& trailer = finished.value();
   report_.status = trailer.complete && trailer.counts.holes() == 0 ? CaptureStatus::kComplete
                    : trailer.complete ? CaptureStatus::kCompleteWithHoles
                                       : CaptureStatus::kPartial;
@@ -281,13 +335,72 @@ Status CaptureRun::Finish() {
   report_.runs = std::move(trailer.runs);
   KCD_ASSIGN(report_.output, sink_->Publish(trailer.complete));
   FillReport();
+  WriteRangesBeside();
+  WriteSidecar();
   return {};
+}
+
+/// An image that cannot even be given its end is kept as it is: a snapshot is read as far as its
+/// frames are whole.
+Error CaptureRun::GiveUp(Error error) {
+  const auto kept = sink_->Keep();
+  if (kept.ok()) {
+    error.message += "; what was written before is in " + kept.value() + ", torn";
+  } else if (kept.error().code == ErrorCode::kIo) {
+    error.message += "; " + kept.error().message;
+  }
+  return error;
+}
+
+/// Where the ranges of an image that has none are written; without, nobody knows what is memory.
+void CaptureRun::WriteRangesBeside() {
+  if (format_->writing->holds_ranges) return;
+  const std::string what = "which parts of a " + options_.format + " image are memory";
+  if (report_.output == "-") {
+    report_.warnings.push_back(what + " is lost: a pipe has no place beside it");
+    return;
+  }
+  const std::string path = report_.output + kRawSidecarSuffix;
+  const Status written = WriteRanges(path, report_, *source_,
+                                     plan_->PhysicalEnd(writer_->plain_bytes()), options_.force);
+  report_.warnings.push_back(
+      what + (written.ok() ? " is in " + path : " is lost: " + written.error().message));
+}
+
+/// What the format cannot hold goes beside it. That it could not be written is no reason to lose
+/// the image.
+void CaptureRun::WriteSidecar() {
+  const FormatWriting& writing = *format_->writing;
+  const bool notes = !writing.holds_notes && !notes_.bytes.empty();
+  const bool outcomes = !writing.holds_outcomes && !report_.runs.empty();
+  if (!notes && !outcomes) return;
+  const std::string what = std::string(notes ? "the notes about the kernel" : "") +
+                           (notes && outcomes ? " and " : "") +
+                           (outcomes ? "the account of pages that could not be read" : "");
+  const std::string cannot = "the format " + options_.format + " cannot hold " + what;
+  if (report_.output == "-") {
+    report_.warnings.push_back(cannot + ", and a pipe has no place beside it: it is lost");
+    return;
+  }
+  const std::string path = report_.output + kSidecarSuffix;
+  if (Status written =
+          kcoredump::WriteSidecar(path, report_, *source_, notes_.bytes, options_.force);
+      !written.ok()) {
+    report_.warnings.push_back(cannot + ", and it is lost: " + written.error().message);
+    return;
+  }
+  report_.sidecar = path;
+  report_.warnings.push_back(cannot + "; it is in " + path);
 }
 
 /// Memory that was plugged in meanwhile is in no program header of the snapshot.
 void CaptureRun::WarnOfNewMemory() {
-  const auto now = OpenSource(options_.source);
-  if (!now.ok()) return;
+  const auto now = OpenWatched(options_.source, options_.stall_timeout_seconds, options_.cancel);
+  if (!now.ok()) {
+    report_.warnings.push_back("whether memory was added during the capture is not known: " +
+                               now.error().message);
+    return;
+  }
   for (const Range& range : Subtract(now.value()->map().RamRanges(), source_->map().RamRanges())) {
     report_.warnings.push_back("memory was added during the capture and is not in it: " +
                                HexAddress(range.begin) + "-" + HexAddress(range.end - 1));
@@ -296,9 +409,10 @@ void CaptureRun::WarnOfNewMemory() {
 
 void CaptureRun::FillReport() {
   report_.source = options_.source;
+  report_.format = options_.format;
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
-  report_.compressed_bytes = writer_->compressed_bytes();
+  report_.compressed_bytes = writer_->written_bytes();
   report_.seconds = std::chrono::duration<double>(SteadyClock::now() - start_).count();
   report_.page_bytes = source_->page_bytes();
   report_.iomem = notes_.iomem;
@@ -308,14 +422,41 @@ void CaptureRun::FillReport() {
   report_.threads = pipeline_options_.threads;
   report_.level = options_.level;
   report_.frame_bytes = options_.frame_bytes;
-  report_.page_flags = source_->kind() != SourceKind::kLive ? PageFlagsState::kNotApplicable
-                       : source_->Caveats().empty()         ? PageFlagsState::kUsed
-                                                            : PageFlagsState::kUnavailable;
+  report_.page_flags = PageFlagsOf(*source_);
   report_.warnings = notes_.warnings;
-  if (source_->kind() == SourceKind::kLive) WarnOfNewMemory();
+  // A source that stalled or was interrupted is not asked again.
+  const bool partial = report_.status == CaptureStatus::kPartial;
+  if (source_->kind() == SourceKind::kLive && !partial) WarnOfNewMemory();
 }
 
 }  // namespace
+
+std::vector<std::string> WritableFormats() {
+  std::vector<std::string> names;
+  for (const Format& format : Formats()) {
+    if (format.writing != nullptr) names.emplace_back(format.name);
+  }
+  return names;
+}
+
+std::vector<std::string> Codecs() {
+  std::vector<std::string> names;
+  for (const PageCodec codec : kPageCodecs) names.emplace_back(PageCodecName(codec));
+  names.emplace_back(kNoCodec);
+  return names;
+}
+
+std::string FormatOfFileName(std::string_view name) {
+  std::string found;
+  size_t longest = 0;
+  for (const Format& format : Formats()) {
+    if (format.writing == nullptr || !name.ends_with(format.writing->suffix)) continue;
+    if (format.writing->suffix.size() <= longest) continue;
+    longest = format.writing->suffix.size();
+    found = format.name;
+  }
+  return found;
+}
 
 int MinLevel() { return MinCompressionLevel(); }
 int MaxLevel() { return MaxCompressionLevel(); }

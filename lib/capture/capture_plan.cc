@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/try.h"
 #include "format/snapshot/format.h"
 #include "kcoredump/text.h"
 
@@ -20,24 +21,29 @@ constexpr uint32_t kMemoryFlags = PF_R | PF_W | PF_X;
 /// above any that 52 bits can name, it does no harm. (−1 would wrap around.)
 constexpr uint64_t kNowhere = 0xfff0000000000000;
 
-/// The kernel image's header over the bytes of the RAM that holds it; nothing: no RAM does.
-std::optional<ProgramHeader> AliasHeader(const Segment& image, const std::vector<Segment>& ram,
-                                         const std::vector<uint64_t>& ram_offsets) {
-  const auto after =
-      std::upper_bound(ram.begin(), ram.end(), image.phys,
-                       [](uint64_t at, const Segment& segment) { return at < segment.phys; });
-  if (after == ram.begin()) return std::nullopt;
-  const auto index = static_cast<size_t>(std::prev(after) - ram.begin());
-  const Range range = ram[index].PhysRange();
-  if (!range.Contains(image.phys)) return std::nullopt;
-  const uint64_t bytes = std::min(image.virt.size(), range.end - image.phys);
-  return ProgramHeader{.type = PT_LOAD,
+/// The kernel image's headers over the bytes of the RAM that holds it: one for each segment of RAM
+/// that it reaches into, none for what no RAM holds.
+void AddAliasHeaders(const Segment& image, const std::vector<Segment>& ram,
+                     const std::vector<uint64_t>& ram_offsets,
+                     std::vector<ProgramHeader>& headers) {
+  const Range whole = image.PhysRange();
+  const auto first = std::partition_point(ram.begin(), ram.end(), [&](const Segment& segment) {
+    return segment.PhysRange().end <= whole.begin;
+  });
+  // Forged headers may be tens of thousands on either side.
+  for (auto at = first; at != ram.end() && at->phys < whole.end; ++at) {
+    if (headers.size() > kMaxProgramHeaders) return;
+    const Range range = at->PhysRange();
+    const uint64_t begin = std::max(whole.begin, range.begin);
+    const uint64_t bytes = std::min(whole.end, range.end) - begin;
+    headers.push_back({.type = PT_LOAD,
                        .flags = kMemoryFlags,
-                       .offset = ram_offsets[index] + (image.phys - range.begin),
-                       .vaddr = image.virt.begin,
-                       .paddr = image.phys,
+                       .offset = ram_offsets[at - ram.begin()] + (begin - range.begin),
+                       .vaddr = image.virt.begin + (begin - whole.begin),
+                       .paddr = begin,
                        .filesz = bytes,
-                       .memsz = bytes};
+                       .memsz = bytes});
+  }
 }
 
 /// Headers in the order that crash, drgn, makedumpfile and gdb were tried with. p_align is 0: crash
@@ -60,7 +66,7 @@ std::vector<ProgramHeader> MakeHeaders(const MemorySource& source, uint64_t note
   }
   for (const Segment& other : source.map().others()) {
     if (other.kind != SegmentKind::kKernelImage) continue;
-    if (const auto header = AliasHeader(other, ram, ram_offsets)) headers.push_back(*header);
+    AddAliasHeaders(other, ram, ram_offsets, headers);
   }
   headers.push_back({.type = kVendorSegmentType,
                      .offset = vendor_offset,
@@ -71,60 +77,70 @@ std::vector<ProgramHeader> MakeHeaders(const MemorySource& source, uint64_t note
 
 }  // namespace
 
-Result<CapturePlan> CapturePlan::Make(const MemorySource& source,
+Result<CapturePlan> CapturePlan::Make(const MemorySource& source, ImageShape shape,
                                       std::vector<std::byte> vendor_notes, uint32_t frame_bytes) {
   CapturePlan plan;
   plan.frame_bytes_ = frame_bytes;
   plan.vendor_ = std::move(vendor_notes);
-  const std::vector<Segment>& ram = source.map().ram();
+  KCD_TRY(shape == ImageShape::kElf ? plan.AddElfHead(source)
+                                    : plan.AddMemory(source.map().ram(), 0));
+  for (const Region& region : plan.regions_) {
+    plan.frames_ += (region.bytes + frame_bytes - 1) / frame_bytes;
+  }
+  if (plan.frames_ > kMaxFrames) {
+    return MakeError(ErrorCode::kLimitExceeded,
+                     HumanBytes(plan.plain_bytes_) + " of memory in frames of " +
+                         HumanBytes(frame_bytes) + " are more frames than a seek table can list");
+  }
+  return plan;
+}
 
+/// Where RAM begins depends on the head, and the head tells where RAM begins.
+Status CapturePlan::AddElfHead(const MemorySource& source) {
+  const std::vector<Segment>& ram = source.map().ram();
   // The offsets do not change the number of headers, so it is counted with all offsets 0.
   std::vector<uint64_t> ram_offsets(ram.size());
   const size_t count = MakeHeaders(source, 0, 0, 0, ram_offsets).size();
   if (count > kMaxProgramHeaders) {
     return MakeError(ErrorCode::kLimitExceeded, Grouped(count) + " program headers");
   }
+  const std::span<const std::byte> notes = source.notes().bytes();
   const uint64_t notes_offset = AlignUp(ElfHeadBytes(count), 8);
-  const uint64_t vendor_offset = AlignUp(notes_offset + source.notes().bytes().size(), 8);
-  uint64_t offset = AlignUp(vendor_offset + plan.vendor_.size(), source.page_bytes());
+  const uint64_t vendor_offset = AlignUp(notes_offset + notes.size(), 8);
+  const uint64_t vendor_end = vendor_offset + vendor_.size();
+  const uint64_t memory_offset = AlignUp(vendor_end, source.page_bytes());
+  uint64_t offset = memory_offset;
   for (size_t i = 0; i < ram.size(); ++i) {
     ram_offsets[i] = offset;
-    const auto next = CheckedAdd(offset, ram[i].virt.size());
+    offset += ram[i].virt.size();  // that it does not overflow is AddMemory's to say
+  }
+  head_ = BuildElfHead(source.machine(), MakeHeaders(source, notes_offset, vendor_offset,
+                                                     vendor_.size(), ram_offsets));
+  head_.resize(notes_offset);
+  head_.insert(head_.end(), notes.begin(), notes.end());
+  head_.resize(vendor_offset);
+
+  static constexpr std::array<std::byte, 65536> kPadding{};
+  AddLiteral(head_, 0);
+  AddLiteral(vendor_, vendor_offset);
+  AddLiteral(std::span(kPadding).first(memory_offset - vendor_end), vendor_end);
+  return AddMemory(ram, memory_offset);
+}
+
+Status CapturePlan::AddMemory(const std::vector<Segment>& ram, uint64_t offset) {
+  for (const Segment& segment : ram) {
+    regions_.push_back({.plain_offset = offset,
+                        .bytes = segment.virt.size(),
+                        .is_memory = true,
+                        .phys = PhysAddr{segment.phys},
+                        .literal = {},
+                        .first_batch = 0});
+    const auto next = CheckedAdd(offset, segment.virt.size());
     if (!next) return MakeError(ErrorCode::kLimitExceeded, "the program headers describe too much");
     offset = *next;
   }
-  plan.head_ = BuildElfHead(source.machine(), MakeHeaders(source, notes_offset, vendor_offset,
-                                                          plan.vendor_.size(), ram_offsets));
-  plan.head_.resize(notes_offset);
-  const std::span<const std::byte> notes = source.notes().bytes();
-  plan.head_.insert(plan.head_.end(), notes.begin(), notes.end());
-  plan.head_.resize(vendor_offset);
-
-  plan.AddLiteral(plan.head_, 0);
-  plan.AddLiteral(plan.vendor_, vendor_offset);
-  static constexpr std::array<std::byte, 65536> kPadding{};
-  const uint64_t vendor_end = vendor_offset + plan.vendor_.size();
-  plan.AddLiteral(
-      std::span(kPadding).first((ram.empty() ? vendor_end : ram_offsets[0]) - vendor_end),
-      vendor_end);
-  for (size_t i = 0; i < ram.size(); ++i) {
-    plan.regions_.push_back({.plain_offset = ram_offsets[i],
-                             .bytes = ram[i].virt.size(),
-                             .is_memory = true,
-                             .phys = PhysAddr{ram[i].phys},
-                             .literal = {},
-                             .first_batch = 0});
-  }
-  plan.plain_bytes_ = offset;
-  for (const Region& region : plan.regions_) {
-    plan.frames_ += (region.bytes + frame_bytes - 1) / frame_bytes;
-  }
-  if (plan.frames_ > kMaxFrames) {
-    return MakeError(ErrorCode::kLimitExceeded, HumanBytes(offset) + " of memory in frames of " +
-                                                    HumanBytes(frame_bytes) +
-                                                    " are more frames than a seek table can list");
-  }
-  return plan;
+  plain_bytes_ = offset;
+  return {};
 }
 
 void CapturePlan::AddLiteral(std::span<const std::byte> bytes, uint64_t plain_offset) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "format/image_writer.h"
 #include "source/memory_source.h"
 
 namespace kcoredump {
@@ -33,9 +34,9 @@ struct Batch {
 
 class CapturePlan {
  public:
-  /// The image is: ELF header, program headers, the source's notes, the vendor notes (which the
-  /// plan keeps, for its batches point into them), then RAM.
-  [[nodiscard]] static Result<CapturePlan> Make(const MemorySource& source,
+  /// The image of an ImageShape::kElf is: ELF header, program headers, the source's notes, the
+  /// vendor notes (which the plan keeps, for its batches point into them), then RAM.
+  [[nodiscard]] static Result<CapturePlan> Make(const MemorySource& source, ImageShape shape,
                                                 std::vector<std::byte> vendor_notes,
                                                 uint32_t frame_bytes);
 
@@ -60,6 +61,8 @@ class CapturePlan {
 
  private:
   CapturePlan() = default;
+  [[nodiscard]] Status AddElfHead(const MemorySource& source);
+  [[nodiscard]] Status AddMemory(const std::vector<Segment>& ram, uint64_t offset);
   void AddLiteral(std::span<const std::byte> bytes, uint64_t plain_offset);
 
   std::vector<std::byte> head_;    ///< ELF header to the end of the source's notes

@@ -6,9 +6,9 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/no_throw.h"
 #include "base/try.h"
 #include "base/zero.h"
-#include "format/codec.h"
 
 namespace kcoredump {
 
@@ -24,91 +24,72 @@ constexpr std::chrono::milliseconds kLookInterval{50};
 
 unsigned SlotCount(unsigned threads) { return 2 * threads + 2; }
 
-uint64_t BatchBound(const PipelineOptions& options) {
-  const uint64_t frames = (options.batch_bytes + options.frame_bytes - 1) / options.frame_bytes;
-  return frames * CompressedBound(options.frame_bytes);
-}
-
-uint64_t MemoryOf(const PipelineOptions& options) {
-  const uint64_t per_worker =
-      options.batch_bytes + CompressorBytes(options.level, options.frame_bytes);
-  return options.threads * per_worker + SlotCount(options.threads) * BatchBound(options);
-}
-
-/// Pages of [begin, end), physical, that `report` lists as holes.
-uint64_t HolePages(const ReadReport& report, uint64_t begin, uint64_t end, uint64_t page_bytes) {
-  uint64_t pages = 0;
-  for (const PageRun& run : report.runs) {
-    if (!IsHole(run.outcome)) continue;
-    const uint64_t first = std::max(run.first.address, begin);
-    const uint64_t last = std::min(run.first.address + run.pages * page_bytes, end);
-    if (last > first) pages += (last - first) / page_bytes;
-  }
-  return pages;
+uint64_t MemoryOf(const PipelineOptions& options, const ImageEncoding& encoding) {
+  const uint64_t per_worker = options.batch_bytes + options.reader_bytes + encoding.encoder_bytes();
+  return options.threads * per_worker +
+         SlotCount(options.threads) * encoding.BatchBound(options.batch_bytes);
 }
 
 }  // namespace
 
-PipelineOptions FitToMemory(PipelineOptions wanted, uint64_t budget_bytes) {
-  wanted.batch_bytes = std::max<uint64_t>(kMaxBatchBytes, wanted.frame_bytes);
-  while (MemoryOf(wanted) > budget_bytes && wanted.batch_bytes > wanted.frame_bytes) {
+PipelineOptions FitToMemory(PipelineOptions wanted, const ImageEncoding& encoding,
+                            uint64_t budget_bytes) {
+  const uint64_t unit = encoding.unit_bytes();
+  wanted.batch_bytes = std::max(kMaxBatchBytes, unit);
+  while (MemoryOf(wanted, encoding) > budget_bytes && wanted.batch_bytes > unit) {
     wanted.batch_bytes /= 2;
   }
-  while (MemoryOf(wanted) > budget_bytes && wanted.threads > 1) --wanted.threads;
+  while (MemoryOf(wanted, encoding) > budget_bytes && wanted.threads > 1) --wanted.threads;
   return wanted;
 }
 
 /// What workers and pipeline have in common.
 struct Pipeline::Shared {
   Shared(std::shared_ptr<const MemorySource> in_source, std::shared_ptr<const CapturePlan> in_plan,
-         const PipelineOptions& in_options)
+         std::shared_ptr<const ImageEncoding> in_encoding, const PipelineOptions& in_options)
       : source(std::move(in_source)),
         plan(std::move(in_plan)),
+        encoding(std::move(in_encoding)),
         options(in_options),
         free(SlotCount(in_options.threads)),
         done(SlotCount(in_options.threads)),
         ended(in_options.threads),
-        watches(in_options.threads) {}
+        watches(in_options.threads),
+        hopeful(in_options.threads) {}
 
   const std::shared_ptr<const MemorySource> source;
   const std::shared_ptr<const CapturePlan> plan;
+  const std::shared_ptr<const ImageEncoding> encoding;
   const PipelineOptions options;
-  const SteadyClock::time_point start = SteadyClock::now();
   BoundedQueue<std::unique_ptr<Slot>> free;
   BoundedQueue<std::unique_ptr<Slot>> done;
   BoundedQueue<unsigned> ended;  ///< workers that have returned
   std::vector<ReadWatch> watches;
-  std::vector<std::byte> zero_frame;  ///< a whole frame of zeros, compressed; set before Start
+  std::atomic<unsigned> hopeful;  ///< workers that have their tools, or may still get them
   std::atomic<uint64_t> next_index{0};
   std::atomic<bool> stop{false};
 };
 
 namespace {
 
-/// A whole frame of zeros, compressed once for all workers.
-Result<std::vector<std::byte>> CompressZeros(const PipelineOptions& options) {
-  KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(options.level));
-  const std::vector<std::byte> zeros(options.frame_bytes);
-  std::vector<std::byte> bound(CompressedBound(zeros.size()));
-  KCD_ASSIGN(const size_t length, compressor.Compress(zeros, bound));
-  return std::vector<std::byte>(bound.begin(), bound.begin() + static_cast<ptrdiff_t>(length));
-}
-
-/// One worker's tools: reader, buffer and compressor.
+/// One worker's tools: reader, buffer and encoder.
 class BatchWorker {
  public:
-  static Result<BatchWorker> Create(const MemorySource& source, const PipelineOptions& options,
-                                    std::span<const std::byte> zero_frame, ReadWatch* watch) {
+  static Result<BatchWorker> Create(const MemorySource& source, const ImageEncoding& encoding,
+                                    const PipelineOptions& options, ReadWatch* watch) {
     KCD_ASSIGN(auto reader, RangeReader::Create(source, options.read, watch));
     KCD_ASSIGN(LockedBuffer buffer, LockedBuffer::Create(options.batch_bytes));
-    KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(options.level));
-    return BatchWorker(std::move(reader), std::move(buffer), std::move(compressor), options,
-                       zero_frame, source.page_bytes());
+    KCD_ASSIGN(auto encoder, encoding.NewEncoder());
+    return BatchWorker(std::move(reader), std::move(buffer), std::move(encoder),
+                       source.page_bytes());
   }
 
   Status Run(const Batch& batch, SteadyClock::time_point start, Slot& slot) {
     slot.report.Clear();
-    slot.frames.clear();
+    slot.batch.pieces.clear();
+    slot.batch.is_memory = batch.is_memory;
+    slot.batch.phys = batch.phys;
+    pages_.clear();
     std::span<const std::byte> content = batch.literal;
     if (batch.is_memory) {
       const std::span<std::byte> buffer = buffer_.bytes().first(batch.bytes);
@@ -116,113 +97,95 @@ class BatchWorker {
       KCD_TRY(reader_->Read(batch.phys, buffer, slot.report));
       slot.moves = reader_->moves() - moves_before;
       content = buffer;
+      Classify(batch.phys, content, slot.report);
     }
-    slot.milliseconds = static_cast<uint32_t>(
+    slot.batch.milliseconds = static_cast<uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - start).count());
-    size_t used = 0;
-    while (!content.empty()) {
-      const size_t bytes = std::min<size_t>(content.size(), options_.frame_bytes);
-      const std::span<std::byte> out(slot.bytes.get() + used, CompressedBound(bytes));
-      KCD_ASSIGN(CompressedFrame frame, CompressFrame(content.first(bytes), out, batch.is_memory));
-      // Holes are zero in the buffer, but they were not read.
-      const uint64_t phys = batch.phys.value + (batch.bytes - content.size());
-      frame.zero_pages -=
-          static_cast<uint32_t>(HolePages(slot.report, phys, phys + bytes, page_bytes_));
-      slot.frames.push_back(frame);
-      used += frame.compressed_bytes;
-      content = content.subspan(bytes);
-    }
-    return {};
+    return encoder_->Encode(
+        {.is_memory = batch.is_memory, .phys = batch.phys, .bytes = content, .pages = pages_},
+        slot.batch);
   }
 
  private:
-  BatchWorker(std::unique_ptr<RangeReader> reader, LockedBuffer buffer, FrameCompressor compressor,
-              const PipelineOptions& options, std::span<const std::byte> zero_frame,
-              uint64_t page_bytes)
+  BatchWorker(std::unique_ptr<RangeReader> reader, LockedBuffer buffer,
+              std::unique_ptr<BatchEncoder> encoder, uint64_t page_bytes)
       : reader_(std::move(reader)),
         buffer_(std::move(buffer)),
-        compressor_(std::move(compressor)),
-        options_(options),
-        zero_frame_(zero_frame),
+        encoder_(std::move(encoder)),
         page_bytes_(page_bytes) {}
 
-  Result<CompressedFrame> CompressFrame(std::span<const std::byte> content,
-                                        std::span<std::byte> out, bool is_memory) {
-    CompressedFrame frame{.compressed_bytes = 0,
-                          .content_bytes = static_cast<uint32_t>(content.size()),
-                          .zero_pages = 0};
-    if (is_memory) frame.zero_pages = CountZeroPages(content);
-    if (content.size() == options_.frame_bytes &&
-        frame.zero_pages * page_bytes_ == content.size()) {
-      std::copy(zero_frame_.begin(), zero_frame_.end(), out.begin());
-      frame.compressed_bytes = static_cast<uint32_t>(zero_frame_.size());
-      return frame;
+  /// Holes are zero in the buffer, but they were not read.
+  void Classify(PhysAddr phys, std::span<const std::byte> content, const ReadReport& report) {
+    pages_.assign(content.size() / page_bytes_, PageContent::kData);
+    for (const PageRun& run : report.runs) {
+      if (!IsHole(run.outcome)) continue;
+      const uint64_t first = (run.first.address - phys.value) / page_bytes_;
+      std::fill_n(pages_.begin() + static_cast<ptrdiff_t>(first), run.pages, PageContent::kHole);
     }
-    KCD_ASSIGN(const size_t length, compressor_.Compress(content, out));
-    frame.compressed_bytes = static_cast<uint32_t>(length);
-    return frame;
-  }
-
-  [[nodiscard]] uint32_t CountZeroPages(std::span<const std::byte> content) const {
-    uint32_t count = 0;
-    for (size_t at = 0; at + page_bytes_ <= content.size(); at += page_bytes_) {
-      if (IsZero(content.subspan(at, page_bytes_))) ++count;
+    for (size_t page = 0; page < pages_.size(); ++page) {
+      if (pages_[page] == PageContent::kData &&
+          IsZero(content.subspan(page * page_bytes_, page_bytes_))) {
+        pages_[page] = PageContent::kZero;
+      }
     }
-    return count;
   }
 
   std::unique_ptr<RangeReader> reader_;
   LockedBuffer buffer_;
-  FrameCompressor compressor_;
-  PipelineOptions options_;
-  std::span<const std::byte> zero_frame_;
+  std::unique_ptr<BatchEncoder> encoder_;
   uint64_t page_bytes_;
+  std::vector<PageContent> pages_;  ///< of the batch at hand
 };
 
 }  // namespace
 
 Pipeline::Pipeline(std::shared_ptr<const MemorySource> source,
-                   std::shared_ptr<const CapturePlan> plan, const PipelineOptions& options)
-    : shared_(std::make_shared<Shared>(std::move(source), std::move(plan), options)),
+                   std::shared_ptr<const CapturePlan> plan,
+                   std::shared_ptr<const ImageEncoding> encoding, const PipelineOptions& options)
+    : shared_(std::make_shared<Shared>(std::move(source), std::move(plan), std::move(encoding),
+                                       options)),
+      stalls_(options.threads),
       waiting_(SlotCount(options.threads)) {
   for (unsigned i = 0; i < SlotCount(options.threads); ++i) {
     auto slot = std::make_unique<Slot>();
-    slot->bytes = std::make_unique_for_overwrite<std::byte[]>(BatchBound(options));
+    slot->batch.bytes = std::make_unique_for_overwrite<std::byte[]>(
+        shared_->encoding->BatchBound(options.batch_bytes));
     shared_->free.Push(std::move(slot));
   }
 }
 
 Status Pipeline::Start() {
-  KCD_ASSIGN(shared_->zero_frame, CompressZeros(shared_->options));
   for (unsigned worker = 0; worker < shared_->options.threads; ++worker) {
     try {
       threads_.emplace_back([shared = shared_, worker] { Work(shared, worker); });
     } catch (const std::system_error& failure) {
-      if (worker == 0) return SystemError("starting a thread", failure.code().value());
-      return {};  // fewer threads do the same work
+      const unsigned missing = shared_->options.threads - worker;
+      if (shared_->hopeful.fetch_sub(missing) > missing) return {};
+      return SystemError("starting a thread", failure.code().value());
     }
   }
   return {};
 }
 
 void Pipeline::Work(const std::shared_ptr<Shared>& shared, unsigned worker) {
-  auto tools = [&] {
+  auto tools = WithoutThrowing([&] {
     // Opening kcore can hang as well as reading it.
     const WatchedCall call(&shared->watches[worker], kWatchOpening);
-    return BatchWorker::Create(*shared->source, shared->options, shared->zero_frame,
+    return BatchWorker::Create(*shared->source, *shared->encoding, shared->options,
                                &shared->watches[worker]);
-  }();
+  });
+  // A worker without tools leaves the work to the others; the last of them speaks for all.
+  const bool speaks = !tools.ok() && shared->hopeful.fetch_sub(1) == 1;
   // A slot first, an index second: so the lowest index under way always has a slot to end in.
-  // A worker without tools leaves the work to the others; the first speaks for all.
-  while (tools.ok() || worker == 0) {
+  while (tools.ok() || speaks) {
     auto slot = shared->free.Pop();
     if (!slot || shared->stop.load()) break;
     Slot& work = **slot;
     work.index = shared->next_index.fetch_add(1);
     if (work.index >= shared->plan->batches()) break;
-    Status status = tools.ok()
-                        ? tools.value().Run(shared->plan->At(work.index), shared->start, work)
-                        : Status(tools.error());
+    Status status = !tools.ok() ? Status(tools.error()) : WithoutThrowing([&] {
+      return tools.value().Run(shared->plan->At(work.index), shared->options.start, work);
+    });
     const bool failed = !status.ok();
     if (failed) work.error = std::move(status.error());
     if (!shared->done.Push(std::move(*slot)) || failed) break;
@@ -250,15 +213,16 @@ void Pipeline::Release() {
   ++next_index_;
 }
 
-std::optional<uint64_t> Pipeline::StalledAt(std::chrono::nanoseconds limit) const {
-  const std::chrono::nanoseconds now = SteadyClock::now().time_since_epoch();
-  for (const ReadWatch& watch : shared_->watches) {
-    const int64_t started = watch.started_ns.load(std::memory_order_acquire);
-    if (started != 0 && now.count() - started > limit.count()) {
-      return watch.address.load(std::memory_order_relaxed);
+/// Looks at each: one that is not looked at gets no older.
+std::optional<uint64_t> Pipeline::StalledAt(std::chrono::nanoseconds limit) {
+  std::optional<uint64_t> stalled;
+  for (size_t worker = 0; worker < stalls_.size(); ++worker) {
+    const ReadWatch& watch = shared_->watches[worker];
+    if (stalls_[worker].Look(watch) > limit && !stalled) {
+      stalled = watch.address.load(std::memory_order_relaxed);
     }
   }
-  return std::nullopt;
+  return stalled;
 }
 
 Pipeline::~Pipeline() {

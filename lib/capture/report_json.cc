@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <nlohmann/json.hpp>
+#include "capture/report_json.h"
+
+#include <limits>
 
 #include "base/error.h"
 #include "capture/system_notes.h"
@@ -15,30 +17,6 @@ using nlohmann::ordered_json;
 /// A report of millions of holes helps nobody; the snapshot's own map has them all.
 constexpr size_t kMaxListedHoles = 1000;
 
-std::string_view StatusName(CaptureStatus status) {
-  switch (status) {
-    case CaptureStatus::kComplete:
-      return "complete";
-    case CaptureStatus::kCompleteWithHoles:
-      return "complete-with-holes";
-    case CaptureStatus::kPartial:
-      return "partial";
-  }
-  return "partial";
-}
-
-std::string_view PageFlagsName(PageFlagsState state) {
-  switch (state) {
-    case PageFlagsState::kUsed:
-      return "used";
-    case PageFlagsState::kUnavailable:
-      return "unavailable";
-    case PageFlagsState::kNotApplicable:
-      return "not-applicable";
-  }
-  return "unavailable";
-}
-
 std::string_view PhaseName(CapturePhase phase) {
   switch (phase) {
     case CapturePhase::kPreparing:
@@ -51,18 +29,12 @@ std::string_view PhaseName(CapturePhase phase) {
   return "reading";
 }
 
-ordered_json Holes(const std::vector<PageRun>& runs) {
-  ordered_json holes = ordered_json::array();
-  for (const PageRun& run : runs) {
-    if (!IsHole(run.outcome)) continue;
-    if (holes.size() == kMaxListedHoles) break;
-    holes.push_back({{"physical", HexAddress(run.first.address)},
-                     {"pages", run.pages},
-                     {"kind", PageOutcomeName(run.outcome)},
-                     {"errno", run.system_errno == 0 ? ordered_json(nullptr)
-                                                     : ordered_json(ErrnoName(run.system_errno))}});
-  }
-  return holes;
+ordered_json RunToJson(const PageRun& run) {
+  return {{"physical", HexAddress(run.first.address)},
+          {"pages", run.pages},
+          {"kind", PageOutcomeName(run.outcome)},
+          {"errno", run.system_errno == 0 ? ordered_json(nullptr)
+                                          : ordered_json(ErrnoName(run.system_errno))}};
 }
 
 std::string Dump(const ordered_json& object, int indent) {
@@ -70,6 +42,43 @@ std::string Dump(const ordered_json& object, int indent) {
 }
 
 }  // namespace
+
+std::string_view CaptureStatusName(CaptureStatus status) {
+  switch (status) {
+    case CaptureStatus::kComplete:
+      return "complete";
+    case CaptureStatus::kCompleteWithHoles:
+      return "complete-with-holes";
+    case CaptureStatus::kPartial:
+      return "partial";
+  }
+  return "partial";
+}
+
+ordered_json PagesToJson(const PageCounts& pages) {
+  return {{"total", pages.total()},     {"read", pages.read()},
+          {"direct", pages.direct},     {"retried", pages.retried},
+          {"bounced", pages.bounced},   {"unreadable", pages.unreadable},
+          {"hwpoison", pages.hwpoison}, {"offline", pages.offline},
+          {"absent", pages.absent},     {"not_reached", pages.not_reached},
+          {"excluded", pages.excluded}};
+}
+
+ordered_json HolesToJson(const std::vector<PageRun>& runs, size_t most) {
+  ordered_json holes = ordered_json::array();
+  for (const PageRun& run : runs) {
+    if (!IsFailure(run.outcome)) continue;
+    if (holes.size() == most) break;
+    holes.push_back(RunToJson(run));
+  }
+  return holes;
+}
+
+ordered_json RunsToJson(const std::vector<PageRun>& runs) {
+  ordered_json list = ordered_json::array();
+  for (const PageRun& run : runs) list.push_back(RunToJson(run));
+  return list;
+}
 
 int ExitStatus(const CaptureReport& report) {
   switch (report.status) {
@@ -84,31 +93,26 @@ int ExitStatus(const CaptureReport& report) {
 }
 
 std::string ToJson(const CaptureReport& report) {
-  const PageCounts& pages = report.pages;
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+  };
+  ordered_json pages = PagesToJson(report.pages);
+  pages["zero"] = report.zero_pages;
   const ordered_json object = {
-      {"status", StatusName(report.status)},
+      {"status", CaptureStatusName(report.status)},
       {"exit_status", ExitStatus(report)},
-      {"reason", report.reason.empty() ? ordered_json(nullptr) : ordered_json(report.reason)},
+      {"reason", text_or_null(report.reason)},
       {"source", report.source},
       {"output", report.output},
+      {"format", report.format},
+      {"sidecar", text_or_null(report.sidecar)},
       {"plain_bytes", report.plain_bytes},
       {"expected_bytes", report.expected_bytes},
       {"compressed_bytes", report.compressed_bytes},
       {"seconds", report.seconds},
       {"page_bytes", report.page_bytes},
-      {"pages",
-       {{"total", pages.total()},
-        {"read", pages.read()},
-        {"direct", pages.direct},
-        {"retried", pages.retried},
-        {"bounced", pages.bounced},
-        {"unreadable", pages.unreadable},
-        {"hwpoison", pages.hwpoison},
-        {"offline", pages.offline},
-        {"absent", pages.absent},
-        {"not_reached", pages.not_reached},
-        {"zero", report.zero_pages}}},
-      {"holes", Holes(report.runs)},
+      {"pages", pages},
+      {"holes", HolesToJson(report.runs, kMaxListedHoles)},
       {"iomem",
        {{"state", IomemStateName(report.iomem.state)}, {"differences", report.iomem.differences}}},
       {"kallsyms", KallsymsStateName(report.kallsyms)},

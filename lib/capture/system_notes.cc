@@ -39,7 +39,7 @@ constexpr char kBtfDirectory[] = "/sys/kernel/btf";
 /// Appends notes whose data comes straight from files.
 class NoteAppender {
  public:
-  explicit NoteAppender(SystemNotes& notes) : notes_(notes) { notes_.bytes.reserve(kReserveBytes); }
+  explicit NoteAppender(SystemNotes& notes) : notes_(notes) {}
 
   void AddBytes(NoteType type, std::span<const std::byte> data) {
     const size_t start = Begin(type);
@@ -137,6 +137,7 @@ json MetaOf(const MemorySource& source, const CaptureOptions& options, const Sys
   meta["lockdown"] = notes.lockdown;
   meta["kptr_restrict"] = SmallFile("/proc/sys/kernel/kptr_restrict");
   meta["kallsyms"] = KallsymsStateName(notes.kallsyms);
+  meta["page_flags"] = PageFlagsName(PageFlagsOf(source));
   meta["iomem"] = {{"state", IomemStateName(notes.iomem.state)},
                    {"differences", notes.iomem.differences}};
   return meta;
@@ -193,9 +194,37 @@ void CollectLive(const MemorySource& source, NoteAppender& appender, SystemNotes
   AddBtf(appender);
 }
 
-/// The notes of a snapshot, packed or not, that is captured anew. Its metadata goes into our own.
-json CollectFromSource(const MemorySource& source, NoteAppender& appender, SystemNotes& notes) {
-  const auto segment = source.VendorNotes();
+/// Where the data of a note stands among the bytes of its segment.
+struct KeptNote {
+  uint32_t type = 0;
+  size_t offset = 0;
+  size_t bytes = 0;
+};
+
+/// Moves the notes to the front of `bytes`, which hold them: no header of ours is longer than the
+/// one that it replaces.
+void MoveTogether(const std::vector<KeptNote>& notes, std::vector<std::byte>& bytes) {
+  size_t end = 0;
+  std::vector<std::byte> header;
+  for (const KeptNote& note : notes) {
+    header.clear();
+    AppendNoteHeader(header, kNoteOwner, note.type, static_cast<uint32_t>(note.bytes));
+    std::copy(header.begin(), header.end(), bytes.begin() + static_cast<ptrdiff_t>(end));
+    end += header.size();
+    std::memmove(bytes.data() + end, bytes.data() + note.offset, note.bytes);
+    const size_t padded = AlignUp(end + note.bytes, 4);
+    if (padded > bytes.size()) bytes.resize(padded);
+    std::fill(bytes.begin() + static_cast<ptrdiff_t>(end + note.bytes),
+              bytes.begin() + static_cast<ptrdiff_t>(padded), std::byte{0});
+    end = padded;
+  }
+  bytes.resize(end);
+}
+
+/// The notes of a snapshot, packed or not, that is captured anew; in place, for they are too large
+/// to hold twice. Its metadata, which is returned, goes into our own.
+json CollectFromSource(const MemorySource& source, SystemNotes& notes) {
+  auto segment = source.VendorNotes();
   const auto parsed =
       segment.ok() ? segment.value().Parse() : Result<std::vector<Note>>(segment.error());
   if (!parsed.ok()) {
@@ -203,16 +232,22 @@ json CollectFromSource(const MemorySource& source, NoteAppender& appender, Syste
     return nullptr;
   }
   json meta;
+  std::vector<KeptNote> kept;
+  const std::byte* begin = segment.value().bytes().data();
   for (const Note& note : parsed.value()) {
     const auto type = static_cast<NoteType>(note.type);
     if (note.owner != kNoteOwner) continue;
     if (type == NoteType::kKallsyms) notes.kallsyms = KallsymsState::kIncluded;
     if (type != NoteType::kMeta) {
-      appender.AddBytes(type, note.data);
+      kept.push_back({.type = note.type,
+                      .offset = static_cast<size_t>(note.data.data() - begin),
+                      .bytes = note.data.size()});
     } else if (note.data.size() <= kMaxSmallFileBytes) {
       meta = json::parse(AsText(note.data), nullptr, false);
     }
   }
+  notes.bytes = std::move(segment.value()).Take();
+  MoveTogether(kept, notes.bytes);
   return meta.is_object() ? meta : json(nullptr);
 }
 
@@ -227,6 +262,23 @@ bool KallsymsShowsAddresses(std::string_view text) {
     return address.find_first_not_of('0') < address.find(' ');
   }
   return false;
+}
+
+PageFlagsState PageFlagsOf(const MemorySource& source) {
+  if (source.kind() != SourceKind::kLive) return PageFlagsState::kNotApplicable;
+  return source.labels_known() ? PageFlagsState::kUsed : PageFlagsState::kUnavailable;
+}
+
+std::string_view PageFlagsName(PageFlagsState state) {
+  switch (state) {
+    case PageFlagsState::kUsed:
+      return "used";
+    case PageFlagsState::kUnavailable:
+      return "unavailable";
+    case PageFlagsState::kNotApplicable:
+      return "not-applicable";
+  }
+  return "unavailable";
 }
 
 std::string_view KallsymsStateName(KallsymsState state) {
@@ -260,9 +312,10 @@ SystemNotes CollectSystemNotes(const MemorySource& source, const CaptureOptions&
   NoteAppender appender(notes);
   json source_meta;
   if (source.kind() == SourceKind::kLive) {
+    notes.bytes.reserve(kReserveBytes);
     CollectLive(source, appender, notes);
   } else {
-    source_meta = CollectFromSource(source, appender, notes);
+    source_meta = CollectFromSource(source, notes);
   }
   for (std::string& caveat : source.Caveats()) notes.warnings.push_back(std::move(caveat));
   // Last, for it tells what became of the others.

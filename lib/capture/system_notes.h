@@ -30,6 +30,9 @@ struct SystemNotes {
 /// variables), _stext may not.
 [[nodiscard]] bool KallsymsShowsAddresses(std::string_view text);
 
+[[nodiscard]] PageFlagsState PageFlagsOf(const MemorySource& source);
+
+[[nodiscard]] std::string_view PageFlagsName(PageFlagsState state);
 [[nodiscard]] std::string_view KallsymsStateName(KallsymsState state);
 [[nodiscard]] std::string_view IomemStateName(IomemState state);
 

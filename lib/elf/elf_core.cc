@@ -209,6 +209,7 @@ Result<ElfCore> ReadElfCore(const ReadAtFunction& read_at) {
 
 Result<NoteSegment> NoteSegment::Read(const ReadAtFunction& read_at, const ProgramHeader& header) {
   static constexpr size_t kStepBytes = 1 << 20;
+  static constexpr size_t kRoomBytes = 1 << 20;
   if (header.filesz > kMaxNoteBytes) {
     return MakeError(ErrorCode::kLimitExceeded, "a note segment of " + HumanBytes(header.filesz));
   }
@@ -216,7 +217,9 @@ Result<NoteSegment> NoteSegment::Read(const ReadAtFunction& read_at, const Progr
   NoteSegment segment = Copy({});
   std::vector<std::byte>& file = segment.file_;
   const size_t start = file.size();
-  file.reserve(start + header.filesz);  // touched, and so paid for, only as the bytes arrive
+  // Touched, and so paid for, only as the bytes arrive; some more, so that Take's caller need not
+  // hold two copies.
+  file.reserve(start + header.filesz + kRoomBytes);
   while (file.size() - start < header.filesz) {
     const size_t have = file.size();
     file.resize(have + std::min<uint64_t>(kStepBytes, header.filesz - (have - start)));
@@ -239,6 +242,12 @@ NoteSegment NoteSegment::Copy(std::span<const std::byte> notes) {
 std::span<const std::byte> NoteSegment::bytes() const {
   const std::span<const std::byte> file(file_);
   return file.subspan(std::min<size_t>(file.size(), ElfHeadBytes(0)));
+}
+
+std::vector<std::byte> NoteSegment::Take() && {
+  const size_t head = file_.size() - bytes().size();
+  file_.erase(file_.begin(), file_.begin() + static_cast<ptrdiff_t>(head));
+  return std::move(file_);
 }
 
 Result<std::vector<Note>> NoteSegment::Parse() const {
@@ -312,7 +321,14 @@ void AppendNoteHeader(std::vector<std::byte>& out, const std::string& owner, uin
 std::string MachineName(uint16_t machine) {
   if (machine == EM_X86_64) return "x86_64";
   if (machine == EM_AARCH64) return "aarch64";
+  if (machine == EM_NONE) return "unknown";
   return "machine " + std::to_string(machine);
+}
+
+uint16_t MachineFromName(std::string_view name) {
+  if (name == "x86_64") return EM_X86_64;
+  if (name == "aarch64") return EM_AARCH64;
+  return EM_NONE;
 }
 
 }  // namespace kcoredump

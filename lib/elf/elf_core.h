@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kcoredump/result.h"
@@ -18,8 +19,9 @@ namespace kcoredump {
 
 /// Most program headers accepted: twice what fits without PN_XNUM.
 inline constexpr uint64_t kMaxProgramHeaders = 1 << 17;
-/// Most bytes of notes accepted: kallsyms and BTF of a large kernel come to some 30 MiB.
-inline constexpr uint64_t kMaxNoteBytes = 64 << 20;
+/// Most bytes of notes accepted: kallsyms and BTF of a large kernel come to some 30 MiB, and a
+/// capture holds them together with its pipeline in 64 MiB.
+inline constexpr uint64_t kMaxNoteBytes = 44 << 20;
 /// Most notes accepted in one segment.
 inline constexpr size_t kMaxNotes = 1 << 16;
 
@@ -75,6 +77,8 @@ class NoteSegment {
   [[nodiscard]] static NoteSegment Copy(std::span<const std::byte> notes);
 
   [[nodiscard]] std::span<const std::byte> bytes() const;
+  /// The same bytes, moved out, with room behind them for what a caller appends.
+  [[nodiscard]] std::vector<std::byte> Take() &&;
   /// The notes through libelf; their `data` lies in this segment. kCorrupt when one runs past the
   /// end.
   [[nodiscard]] Result<std::vector<Note>> Parse() const;
@@ -94,7 +98,9 @@ class NoteSegment {
 void AppendNoteHeader(std::vector<std::byte>& out, const std::string& owner, uint32_t type,
                       uint32_t data_bytes);
 
-/// "x86_64", "aarch64" or "machine N".
+/// "x86_64", "aarch64", "unknown" (EM_NONE) or "machine N".
 [[nodiscard]] std::string MachineName(uint16_t machine);
+/// The machine of such a name, as utsname has it too; EM_NONE: not one of these.
+[[nodiscard]] uint16_t MachineFromName(std::string_view name);
 
 }  // namespace kcoredump

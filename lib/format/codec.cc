@@ -56,6 +56,8 @@ size_t CompressorBytes(int level, size_t content_bytes) {
   return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(level, content_bytes, 0));
 }
 
+size_t DecompressorBytes() { return ZSTD_estimateDCtxSize(); }
+
 const char* ZstdVersion() { return ZSTD_versionString(); }
 
 Result<FrameDecompressor> FrameDecompressor::Create() {

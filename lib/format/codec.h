@@ -41,6 +41,8 @@ class FrameCompressor {
 [[nodiscard]] size_t CompressedBound(size_t content_bytes);
 /// Memory of a FrameCompressor in use, for frames of that size.
 [[nodiscard]] size_t CompressorBytes(int level, size_t content_bytes);
+/// Memory of a FrameDecompressor.
+[[nodiscard]] size_t DecompressorBytes();
 [[nodiscard]] const char* ZstdVersion();
 
 /// Unpacks frames and checks their checksums. For one thread.

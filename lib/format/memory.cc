@@ -3,11 +3,17 @@
 // The public Memory: any format behind one class.
 #include "kcoredump/memory.h"
 
+#include <unistd.h>
+
 #include "base/try.h"
 #include "format/registry.h"
 #include "source/range_reader.h"
 
 namespace kcoredump {
+
+const char* DefaultSource() {
+  return access(kVmcorePath, F_OK) == 0 ? kVmcorePath : kKcorePath;
+}
 
 class MemoryImpl {
  public:

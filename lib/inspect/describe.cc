@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <elf.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -6,9 +8,10 @@
 #include "base/try.h"
 #include "format/registry.h"
 #include "format/snapshot/reader.h"
+#include "inspect/cpus.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/text.h"
-#include "kernel/vmcoreinfo.h"
+#include "kernel/kernel_facts.h"
 
 namespace kcoredump {
 
@@ -60,21 +63,40 @@ void AddNotes(const NoteSegment& segment, ImageInfo& info) {
   }
 }
 
+void CountRegisterNotes(ImageInfo& info) {
+  info.register_notes = static_cast<uint64_t>(std::count_if(
+      info.notes.begin(), info.notes.end(),
+      [](const NoteInfo& note) { return note.owner == "CORE" && note.type == NT_PRSTATUS; }));
+}
+
+void AddFileFacts(const MemorySource& source, ImageInfo& info) {
+  ImageFacts facts = source.Facts();
+  info.is_file = true;
+  if (facts.format != info.format) info.format += " " + facts.format;
+  info.format_version = facts.version;
+  info.compression = std::move(facts.compression);
+  info.flags = std::move(facts.flags);
+  info.dump_level = facts.dump_level;
+  info.files = std::move(facts.files);
+  info.file_bytes = facts.file_bytes;
+  info.incomplete_reason = source.IncompleteReason();
+  info.complete = info.incomplete_reason.empty();
+  info.outcomes_known = true;
+  info.pages = source.Counts().value_or(PageCounts());
+}
+
 void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
   const SnapshotFile& file = snapshot.file();
   info.is_snapshot = true;
   info.complete = file.complete();
   info.damage = file.damage();
-  info.incomplete_reason = file.IncompleteReason();
-  info.outcomes_known = file.trailer().has_value();
-  info.pages = snapshot.Counts();
-  info.file_bytes = file.file_bytes();
+  info.outcomes_known = snapshot.outcomes_known();
   info.plain_bytes = file.plain_bytes();
   info.frames = file.frames().size();
   if (file.trailer()) {
     info.zero_pages = file.trailer()->zero_pages;
     for (const PageRun& run : file.trailer()->runs) {
-      if (IsHole(run.outcome)) info.holes.push_back(run);
+      if (IsFailure(run.outcome)) info.holes.push_back(run);
     }
   }
 }
@@ -93,6 +115,8 @@ Result<ImageInfo> Describe(const std::string& path) {
   info.total_pages = source->map().ram_bytes() / source->page_bytes();
   info.caveats = source->Caveats();
   AddNotes(source->notes(), info);
+  CountRegisterNotes(info);
+  if (source->kind() != SourceKind::kLive) AddFileFacts(*source, info);
   if (source->kind() == SourceKind::kSnapshot) {
     AddSnapshotFacts(static_cast<const SnapshotSource&>(*source), info);
   }
@@ -101,10 +125,12 @@ Result<ImageInfo> Describe(const std::string& path) {
   } else {
     info.damage.push_back("the notes of the capture cannot be read: " + vendor.error().message);
   }
-  if (const auto vmcoreinfo = VmcoreInfo::Parse(VmcoreinfoText(*source)); vmcoreinfo.ok()) {
-    info.kernel_release = vmcoreinfo.value().Text("OSRELEASE").value_or("");
-    info.kaslr_offset = vmcoreinfo.value().KaslrOffset();
+  if (const auto facts = GatherKernelFacts(*source); facts.ok()) {
+    info.kernel_release = facts.value().vmcoreinfo.Text("OSRELEASE").value_or("");
+    info.kaslr_offset = facts.value().vmcoreinfo.KaslrOffset();
+    if (facts.value().arch != nullptr) info.architecture = facts.value().arch->name();
   }
+  info.cpus = DescribeCpus(*source, path);
   // Notes that cannot be read are damage, too, and no damaged file is complete.
   if (info.complete && !info.damage.empty()) {
     info.complete = false;

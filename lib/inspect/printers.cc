@@ -70,6 +70,20 @@ std::string HoleRows(const ImageInfo& info) {
   return rows + More(info.holes.size());
 }
 
+std::string CpuRows(const ImageInfo& info) {
+  if (info.cpus.empty()) return {};
+  std::string rows = "\n  cpu      pid  instruction pointer\n";
+  for (size_t i = 0; i < std::min(info.cpus.size(), kMaxListed); ++i) {
+    const CpuInfo& cpu = info.cpus[i];
+    std::array<char, 96> line{};
+    std::snprintf(line.data(), line.size(), "  %3u  %7u  %s", cpu.cpu, cpu.pid,
+                  HexAddress(cpu.instruction_pointer).c_str());
+    rows +=
+        std::string(line.data()) + (cpu.symbol.empty() ? "" : "  " + Escaped(cpu.symbol)) + "\n";
+  }
+  return rows + More(info.cpus.size());
+}
+
 std::string NoteRow(const ImageInfo& info) {
   std::string names;
   size_t btf_modules = 0;
@@ -88,38 +102,65 @@ std::string NoteRow(const ImageInfo& info) {
 std::string PageRow(const ImageInfo& info) {
   const PageCounts& pages = info.pages;
   const std::string size = " (" + HumanBytes(info.total_pages * info.page_bytes) + ")";
-  if (!info.is_snapshot) return Row("pages", Grouped(info.total_pages) + size);
-  std::string text = Grouped(info.total_pages) + size + ": " + Grouped(pages.read()) +
-                     (info.outcomes_known ? " read" : " in the file, holes not told from zeros");
+  if (!info.is_file) return Row("pages", Grouped(info.total_pages) + size);
+  std::string text = Grouped(info.total_pages) + size + ": " + Grouped(pages.read());
+  if (!info.is_snapshot) {
+    text += " in the file";
+  } else {
+    text += info.outcomes_known ? " read" : " in the file, holes not told from zeros";
+  }
   if (info.zero_pages) {
     text += ", of them " + Grouped(*info.zero_pages) + " zero (" +
             Percent(*info.zero_pages, pages.read()) + ")";
   }
-  const std::array<std::pair<uint64_t, const char*>, 7> kinds = {
+  const std::array<std::pair<uint64_t, const char*>, 8> kinds = {
       {{pages.retried, "retried"},
        {pages.bounced, "bounced"},
        {pages.unreadable, "unreadable"},
        {pages.hwpoison, "hwpoison"},
        {pages.offline, "offline"},
        {pages.absent, "absent"},
-       {pages.not_reached, "not reached"}}};
+       {pages.not_reached, "not reached"},
+       {pages.excluded, "excluded"}}};
   for (const auto& [count, name] : kinds) {
     if (count != 0) text += ", " + Grouped(count) + " " + name;
   }
   return Row("pages", text);
 }
 
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string FormatRow(const ImageInfo& info) {
+  std::vector<std::string> words;
+  if (info.format_version) words.push_back("version " + std::to_string(*info.format_version));
+  words.push_back(info.compression.empty() ? "not compressed" : Joined(info.compression));
+  if (info.dump_level) words.push_back("dump level " + std::to_string(*info.dump_level));
+  if (!info.flags.empty()) words.push_back(Joined(info.flags));
+  return Row("format", Joined(words));
+}
+
+std::string FileRows(const ImageInfo& info) {
+  std::string rows = info.is_snapshot ? "" : FormatRow(info);
+  for (const std::string& file : info.files) rows += Row("part", Escaped(file));
+  rows += Row("complete", info.complete ? "yes" : "NO: " + Escaped(info.incomplete_reason));
+  for (const std::string& damage : info.damage) rows += Row("damage", Escaped(damage));
+  return rows + (info.is_snapshot ? "" : Row("size", HumanBytes(info.file_bytes)));
+}
+
 std::string SnapshotRows(const ImageInfo& info) {
   std::string rows =
-      Row("complete", info.complete ? "yes" : "NO: " + Escaped(info.incomplete_reason));
-  for (const std::string& damage : info.damage) rows += Row("damage", Escaped(damage));
-  rows += Row("size", HumanBytes(info.file_bytes) + " for " + HumanBytes(info.plain_bytes) + " (" +
-                          Percent(info.file_bytes, info.plain_bytes) + ") in " +
-                          Grouped(info.frames) + " frames");
+      Row("size", HumanBytes(info.file_bytes) + " for " + HumanBytes(info.plain_bytes) + " (" +
+                      Percent(info.file_bytes, info.plain_bytes) + ") in " + Grouped(info.frames) +
+                      " frames");
   const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
   if (!meta.is_object()) return rows;
-  for (const auto& [key, name] : {std::pair{"host", "host"}, std::pair{"started_utc", "captured"},
-                                  std::pair{"version", "by kcoredump"}}) {
+  for (const auto& [key, name] :
+       {std::pair{"host", "host"}, std::pair{"started_utc", "captured"},
+        std::pair{"version", "by kcoredump"}, std::pair{"page_flags", "page flags"}}) {
     const auto found = meta.find(key);
     if (found != meta.end() && found->is_string()) {
       rows += Row(name, Escaped(found->get<std::string>()));
@@ -133,7 +174,8 @@ ordered_json PagesJson(const PageCounts& pages) {
           {"direct", pages.direct},     {"retried", pages.retried},
           {"bounced", pages.bounced},   {"unreadable", pages.unreadable},
           {"hwpoison", pages.hwpoison}, {"offline", pages.offline},
-          {"absent", pages.absent},     {"not_reached", pages.not_reached}};
+          {"absent", pages.absent},     {"not_reached", pages.not_reached},
+          {"excluded", pages.excluded}};
 }
 
 ordered_json TextOrNull(const std::string& text) {
@@ -175,6 +217,35 @@ ordered_json NotesJson(const ImageInfo& info) {
   return list;
 }
 
+ordered_json CpusJson(const ImageInfo& info) {
+  ordered_json list = ordered_json::array();
+  for (const CpuInfo& cpu : info.cpus) {
+    list.push_back({{"cpu", cpu.cpu},
+                    {"pid", cpu.pid},
+                    {"instruction_pointer", HexAddress(cpu.instruction_pointer)},
+                    {"stack_pointer", HexAddress(cpu.stack_pointer)},
+                    {"symbol", TextOrNull(cpu.symbol)}});
+  }
+  return list;
+}
+
+template <typename T>
+ordered_json ValueOrNull(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+void AddFileJson(const ImageInfo& info, ordered_json& object) {
+  object["format_version"] = ValueOrNull(info.format_version);
+  object["compression"] = info.compression;
+  object["flags"] = info.flags;
+  object["dump_level"] = ValueOrNull(info.dump_level);
+  object["files"] = info.files;
+  object["complete"] = info.complete;
+  object["reason"] = TextOrNull(info.incomplete_reason);
+  object["damage"] = info.damage;
+  object["file_bytes"] = info.file_bytes;
+}
+
 std::string Dump(const ordered_json& object) {
   return object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -188,9 +259,11 @@ std::string ToText(const ImageInfo& info) {
   if (!info.kernel_version.empty()) text += Row("version", Escaped(info.kernel_version));
   text += Row("kaslr offset", info.kaslr_offset ? Hex(*info.kaslr_offset) : "unknown");
   text += PageRow(info);
+  if (info.is_file) text += FileRows(info);
   if (info.is_snapshot) text += SnapshotRows(info);
+  if (info.register_notes != 0) text += Row("register notes", Grouped(info.register_notes));
   for (const std::string& caveat : info.caveats) text += Row("caveat", Escaped(caveat));
-  return text + NoteRow(info) + SegmentRows(info) + HoleRows(info);
+  return text + NoteRow(info) + CpuRows(info) + SegmentRows(info) + HoleRows(info);
 }
 
 std::string ToJson(const ImageInfo& info) {
@@ -204,16 +277,13 @@ std::string ToJson(const ImageInfo& info) {
       {"kaslr_offset",
        info.kaslr_offset ? ordered_json(HexAddress(*info.kaslr_offset)) : ordered_json(nullptr)},
       {"page_bytes", info.page_bytes},
-      {"pages",
-       info.is_snapshot ? PagesJson(info.pages) : ordered_json{{"total", info.total_pages}}},
+      {"pages", info.is_file ? PagesJson(info.pages) : ordered_json{{"total", info.total_pages}}},
+      {"register_notes", info.register_notes},
       {"caveats", info.caveats}};
   if (info.zero_pages) object["pages"]["zero"] = *info.zero_pages;
+  if (info.is_file) AddFileJson(info, object);
   if (info.is_snapshot) {
-    object["complete"] = info.complete;
     object["outcomes_known"] = info.outcomes_known;
-    object["reason"] = TextOrNull(info.incomplete_reason);
-    object["damage"] = info.damage;
-    object["file_bytes"] = info.file_bytes;
     object["plain_bytes"] = info.plain_bytes;
     object["frames"] = info.frames;
     object["holes"] = HolesJson(info);
@@ -222,16 +292,26 @@ std::string ToJson(const ImageInfo& info) {
   }
   object["segments"] = SegmentsJson(info);
   object["notes"] = NotesJson(info);
+  object["cpus"] = CpusJson(info);
   return Dump(object);
 }
 
 std::string ToText(const VerifyReport& report) {
-  std::string text = Row("frames", Grouped(report.frames) + " checked, " +
-                                       Grouped(report.damaged_frames) + " damaged") +
-                     Row("content", HumanBytes(report.plain_bytes) + " unpacked and found right");
+  std::string text;
+  if (report.frames != 0) {
+    text = Row("frames", Grouped(report.frames) + " checked, " + Grouped(report.damaged_frames) +
+                             " damaged") +
+           Row("content", HumanBytes(report.plain_bytes) + " unpacked and found right");
+  } else {
+    text = Row("pages", Grouped(report.pages.total()) + ": " + Grouped(report.pages.read()) +
+                            " read (" + HumanBytes(report.plain_bytes) + "), " +
+                            Grouped(report.pages.unreadable) + " damaged, " +
+                            Grouped(report.pages.excluded) + " excluded, " +
+                            Grouped(report.pages.not_reached) + " not reached");
+  }
   text += Row("complete", report.complete ? "yes" : "NO: " + Escaped(report.incomplete_reason));
-  if (report.pages.holes() != 0) {
-    text += Row("holes", Grouped(report.pages.holes()) + " pages could not be read when captured");
+  if (const uint64_t holes = report.pages.holes(); holes != 0 && report.frames != 0) {
+    text += Row("holes", Grouped(holes) + " pages could not be read when captured");
   }
   for (const std::string& damage : report.damage) text += Row("damage", Escaped(damage));
   return text + Row("verdict", report.damage.empty() ? "sound" : "DAMAGED");

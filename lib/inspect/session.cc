@@ -2,6 +2,7 @@
 #include "inspect/session.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/error.h"
 #include "base/try.h"
@@ -9,12 +10,16 @@
 #include "inspect/evidence.h"
 #include "kcoredump/text.h"
 #include "symbol/kallsyms.h"
+#include "symbol/runtime_symbols.h"
 
 namespace kcoredump {
 
 namespace {
 
 constexpr uint64_t kMaxBtfBytes = 64 << 20;
+
+/// About as long as it takes to look for a process among thousands.
+constexpr std::chrono::milliseconds kLiveProcessLasts{100};
 
 /// What is loaded at its first need: not tried yet, there, or the error that it ended with.
 template <typename T>
@@ -51,6 +56,12 @@ class Session::State {
   Lazy<std::unique_ptr<TypeCatalog>> types;
   Lazy<ModuleList> modules;
   Lazy<VmallocAreas> vmalloc;
+  struct KnownProcess {
+    uint32_t pid = 0;
+    uint64_t pgd = 0;
+    std::chrono::steady_clock::time_point seen;
+  };
+  std::optional<KnownProcess> process;
   std::vector<std::string> caveats;
 };
 
@@ -129,19 +140,19 @@ Result<const SymbolTable*> Session::Symbols() {
   const auto load = [this] { return LoadSymbols(); };
   const bool first = !state_->symbols.tried();
   KCD_TRY(state_->symbols.Get(load));
-  if (first && state_->symbols_decoded) AddModulesSymbols();
+  if (first && state_->symbols_decoded) AddLaterSymbols();
   return state_->symbols.Get(load);
 }
 
-/// What the text would have had: the modules' own symbol tables. Every step goes back to the
-/// kernel's symbols, which are there by now.
-void Session::AddModulesSymbols() {
-  const auto modules = Modules();
-  if (!modules.ok()) {
-    AddCaveat("modules' symbols are missing: " + modules.error().message);
+/// What the text would have had: the modules' own symbol tables, and the code made at run time.
+/// Every step goes back to the kernel's symbols, which are there by now.
+void Session::AddLaterSymbols() {
+  const auto types = Types();
+  if (!types.ok()) {
+    AddCaveat("symbols of modules and of code made at run time are missing: " +
+              types.error().message);
     return;
   }
-  if (modules.value()->modules.empty()) return;
   const auto kernel_only = Symbols();
   if (!kernel_only.ok()) return;
   SymbolTable::Builder builder;
@@ -149,13 +160,26 @@ void Session::AddModulesSymbols() {
     const Symbol symbol = kernel_only.value()->At(i);
     if (!builder.Add(symbol.address, symbol.type, symbol.name, symbol.module).ok()) return;
   }
-  const auto types = Types();
+  AddModulesSymbols(*types.value(), builder);
+  std::vector<std::string> notes;
+  const Status added = AddRuntimeSymbols(
+      kernel(), *types.value(), [this](std::string_view name) { return FindSymbol(name); }, builder,
+      notes);
+  if (!added.ok()) AddCaveat("symbols of code made at run time: " + added.error().message);
+  for (std::string& note : notes) AddCaveat(std::move(note));
+  state_->symbols.Replace(std::move(builder).Build());
+}
+
+void Session::AddModulesSymbols(const TypeCatalog& types, SymbolTable::Builder& out) {
+  const auto modules = Modules();
+  if (!modules.ok()) {
+    AddCaveat("modules' symbols are missing: " + modules.error().message);
+    return;
+  }
   for (const LoadedModule& module : modules.value()->modules) {
-    if (!types.ok()) break;
-    const Status added = AddModuleSymbols(kernel(), *types.value(), module, builder);
+    const Status added = AddModuleSymbols(kernel(), types, module, out);
     if (!added.ok()) AddCaveat("symbols of " + module.name + ": " + added.error().message);
   }
-  state_->symbols.Replace(std::move(builder).Build());
 }
 
 Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
@@ -200,13 +224,9 @@ Result<const ModuleList*> Session::Modules() {
 
 Result<VmallocAreas> Session::WalkVmalloc() {
   KCD_ASSIGN(const TypeCatalog* types, Types());
-  KCD_ASSIGN(
-      VmallocAreas areas,
-      WalkVmallocAreas(kernel(), *types, [this](std::string_view name) -> std::optional<uint64_t> {
-        const auto address = SymbolAddress(name);
-        if (!address.ok()) return std::nullopt;
-        return address.value();
-      }));
+  KCD_ASSIGN(VmallocAreas areas, WalkVmallocAreas(kernel(), *types, [this](std::string_view name) {
+               return FindSymbol(name);
+             }));
   for (VmallocArea& area : areas.areas) {
     if (area.caller.empty() && area.caller_address != 0) {
       area.caller = Symbolize(area.caller_address);
@@ -236,6 +256,11 @@ Result<uint64_t> Session::SymbolAddress(std::string_view name) {
   return MakeError(ErrorCode::kNotFound, "this kernel has no symbol " + std::string(name));
 }
 
+std::optional<uint64_t> Session::FindSymbol(std::string_view name) {
+  const auto address = SymbolAddress(name);
+  return address.ok() ? std::optional(address.value()) : std::nullopt;
+}
+
 std::string Session::Symbolize(uint64_t address) {
   const auto table = Symbols();
   if (!table.ok()) return {};
@@ -250,6 +275,17 @@ std::string Session::Symbolize(uint64_t address) {
 Result<std::unique_ptr<PagedSpace>> Session::ProcessSpace(uint64_t pgd) {
   KCD_ASSIGN(const PhysAddr root, kernel().Translate(VirtAddr{pgd}));
   return kernel().WithRoot(root);
+}
+
+std::optional<uint64_t> Session::KnownProcessRoot(uint32_t pid) const {
+  const auto& known = state_->process;
+  if (!known || known->pid != pid) return std::nullopt;
+  const auto age = std::chrono::steady_clock::now() - known->seen;
+  return live() && age > kLiveProcessLasts ? std::nullopt : std::optional(known->pgd);
+}
+
+void Session::KeepProcessRoot(uint32_t pid, uint64_t pgd) {
+  state_->process = {.pid = pid, .pgd = pgd, .seen = std::chrono::steady_clock::now()};
 }
 
 void Session::AddCaveat(std::string text) {

@@ -51,11 +51,18 @@ class Session {
   /// nothing, or kallsyms'.
   /// kNotFound names it.
   [[nodiscard]] Result<uint64_t> SymbolAddress(std::string_view name);
+  /// As SymbolAddress; nothing: it cannot be had.
+  [[nodiscard]] std::optional<uint64_t> FindSymbol(std::string_view name);
   /// "name+0x1c [module]"; empty: none.
   [[nodiscard]] std::string Symbolize(uint64_t address);
 
   /// A process's address space, by the virtual address of its pgd (mm_struct.pgd).
   [[nodiscard]] Result<std::unique_ptr<PagedSpace>> ProcessSpace(uint64_t pgd);
+
+  /// mm_struct.pgd of the process that was last kept. Of a live kernel only for a moment: the
+  /// process may be gone.
+  [[nodiscard]] std::optional<uint64_t> KnownProcessRoot(uint32_t pid) const;
+  void KeepProcessRoot(uint32_t pid, uint64_t pgd);
 
   /// What was learnt of the image as a whole; each text once.
   void AddCaveat(std::string text);
@@ -65,7 +72,8 @@ class Session {
   class State;
   explicit Session(std::unique_ptr<State> state);
   [[nodiscard]] Result<SymbolTable> LoadSymbols();
-  void AddModulesSymbols();
+  void AddLaterSymbols();
+  void AddModulesSymbols(const TypeCatalog& types, SymbolTable::Builder& out);
   [[nodiscard]] Result<std::unique_ptr<TypeCatalog>> LoadTypes();
 
   std::unique_ptr<State> state_;

@@ -15,8 +15,9 @@ size_t Width(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-/// At most `columns` code points, the last an ellipsis when something was cut.
-std::string Cut(const std::string& line, size_t columns) {
+}  // namespace
+
+std::string CutToWidth(const std::string& line, size_t columns) {
   if (columns == 0 || Width(line) <= columns) return line;
   size_t kept = 0;
   size_t at = 0;
@@ -26,8 +27,6 @@ std::string Cut(const std::string& line, size_t columns) {
   }
   return line.substr(0, at) + "…";
 }
-
-}  // namespace
 
 void Table::AddRow(std::vector<std::string> cells) {
   cells.resize(columns_.size());
@@ -51,7 +50,7 @@ std::string Table::Text(const TextStyle& style) const {
       line += cell;
       if (!columns_[i].right && i + 1 != columns_.size()) line += padding;
     }
-    return Cut(std::string(TrimmedRight(line)), style.columns);
+    return CutToWidth(std::string(TrimmedRight(line)), style.columns);
   };
   const std::string title =
       line_of([&](size_t i) -> const std::string& { return columns_[i].title; });

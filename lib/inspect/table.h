@@ -10,6 +10,10 @@
 
 namespace kcoredump {
 
+/// At most `columns` code points of escaped text, the last an ellipsis when something was cut. 0:
+/// no limit.
+[[nodiscard]] std::string CutToWidth(const std::string& line, size_t columns);
+
 class Table {
  public:
   struct Column {

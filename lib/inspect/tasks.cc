@@ -273,10 +273,7 @@ Result<TaskSources> SourcesOf(Session& session) {
   return TaskSources{
       .kernel = session.kernel(),
       .types = *types,
-      .symbol = [&session](std::string_view name) -> std::optional<uint64_t> {
-        const auto address = session.SymbolAddress(name);
-        return address.ok() ? std::optional(address.value()) : std::nullopt;
-      },
+      .symbol = [&session](std::string_view name) { return session.FindSymbol(name); },
       .process_space = [&session](uint64_t pgd) -> Result<std::unique_ptr<MemoryView>> {
         KCD_ASSIGN(std::unique_ptr<MemoryView> space, session.ProcessSpace(pgd));
         return space;
@@ -377,8 +374,11 @@ Result<uint64_t> FindProcessRoot(const TaskSources& sources, uint32_t pid) {
 }
 
 Result<uint64_t> ProcessRoot(Session& session, uint32_t pid) {
+  if (const auto known = session.KnownProcessRoot(pid)) return *known;
   KCD_ASSIGN(const TaskSources sources, SourcesOf(session));
-  return FindProcessRoot(sources, pid);
+  KCD_ASSIGN(const uint64_t root, FindProcessRoot(sources, pid));
+  session.KeepProcessRoot(pid, root);
+  return root;
 }
 
 Result<std::unique_ptr<MemoryView>> OpenProcess(Session& session, uint32_t pid) {

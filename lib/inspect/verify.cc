@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <system_error>
-#include <thread>
+#include <memory>
 
-#include "base/bounded_queue.h"
 #include "base/checked.h"
-#include "base/cpus.h"
 #include "base/error.h"
 #include "base/try.h"
 #include "format/registry.h"
 #include "format/snapshot/reader.h"
+#include "inspect/parallel_steps.h"
+#include "inspect/verify_pages.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/text.h"
 
@@ -21,7 +19,6 @@ namespace {
 
 /// One unit of work between looks at the cancel flag.
 constexpr size_t kFramesAStep = 64;
-constexpr size_t kMaxListedDamage = 100;
 
 /// What one thread found wrong in a step of frames.
 struct StepResult {
@@ -61,85 +58,68 @@ StepResult CheckStep(const SnapshotFile& file, PlainReader& plain, size_t first)
   return result;
 }
 
+/// Lists the damage in the order of the frames, as far as it is listed.
+void ListDamage(std::map<size_t, std::vector<std::string>>& by_frame, VerifyReport& report) {
+  for (auto& [frame, lines] : by_frame) {
+    for (std::string& line : lines) {
+      if (report.damage.size() < kMaxListedDamage) report.damage.push_back(std::move(line));
+    }
+  }
+  const uint64_t listed = std::min<uint64_t>(report.damaged_frames, kMaxListedDamage);
+  if (report.damaged_frames > listed) {
+    report.damage.push_back("… and " + Grouped(report.damaged_frames - listed) + " frames more");
+  }
+}
+
 /// Checks all frames with several threads, each with its own decompressor.
-class FrameCheck {
- public:
-  FrameCheck(std::shared_ptr<const SnapshotFile> file, const VerifyOptions& options)
-      : file_(std::move(file)), options_(options), results_(256) {}
-
-  Status Run(VerifyReport& report) {
-    std::vector<std::thread> threads;
-    const unsigned wanted = options_.threads != 0 ? options_.threads : UsableCpus();
-    running_ = 0;
-    for (unsigned i = 0; i < wanted; ++i) {
-      try {
-        running_.fetch_add(1);
-        threads.emplace_back([this] { Work(); });
-      } catch (const std::system_error& failure) {
-        running_.fetch_sub(1);
-        if (threads.empty()) return SystemError("starting a thread", failure.code().value());
-        break;
-      }
+Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const VerifyOptions& options,
+                   VerifyReport& report) {
+  std::map<size_t, std::vector<std::string>> damage;  // by frame, for they come in any order
+  uint64_t done_bytes = 0;
+  const auto make_worker = [&]() -> Result<ParallelSteps<StepResult>::Worker> {
+    KCD_ASSIGN(PlainReader reader, PlainReader::Create(file));
+    auto plain = std::make_shared<PlainReader>(std::move(reader));
+    return ParallelSteps<StepResult>::Worker(
+        [&file, plain](uint64_t step) { return CheckStep(*file, *plain, step * kFramesAStep); });
+  };
+  const auto take = [&](StepResult result) {
+    done_bytes += result.file_bytes;
+    report.plain_bytes += result.plain_bytes;
+    report.damaged_frames += result.damaged_frames;
+    if (!result.damage.empty() && damage.size() < kMaxListedDamage) {
+      damage[result.first_frame] = std::move(result.damage);
     }
-    Status status = Gather(report);
-    for (std::thread& thread : threads) thread.join();
-    return status;
+    if (options.on_progress) options.on_progress(done_bytes, file->file_bytes());
+  };
+  const uint64_t steps = (file->frames().size() + kFramesAStep - 1) / kFramesAStep;
+  KCD_TRY(ParallelSteps<StepResult>(steps, options.cancel).Run(options.threads, make_worker, take));
+  ListDamage(damage, report);
+  return {};
+}
+
+/// The trailer's numbers must be those of its own outcome map, and of the memory that the program
+/// headers describe.
+void CheckCounts(const SnapshotSource& snapshot, const Trailer& trailer, VerifyReport& report) {
+  PageCounts listed;
+  for (const PageRun& run : trailer.runs) listed.Of(run.outcome) += run.pages;
+  for (const PageOutcome outcome :
+       {PageOutcome::kRetried, PageOutcome::kBounced, PageOutcome::kUnreadable,
+        PageOutcome::kHwPoison, PageOutcome::kOffline, PageOutcome::kAbsent}) {
+    PageCounts counts = trailer.counts;
+    if (counts.Of(outcome) == listed.Of(outcome)) continue;
+    report.damage.push_back("the trailer counts " + Grouped(counts.Of(outcome)) + " " +
+                            std::string(PageOutcomeName(outcome)) +
+                            " pages, but its outcome map lists " + Grouped(listed.Of(outcome)));
   }
-
- private:
-  void Work() {
-    auto plain = PlainReader::Create(file_);
-    if (plain.ok()) {
-      for (;;) {
-        const size_t first = next_frame_.fetch_add(kFramesAStep);
-        if (first >= file_->frames().size() || Cancelled()) break;
-        if (!results_.Push(CheckStep(*file_, plain.value(), first))) break;
-      }
-    }
-    if (running_.fetch_sub(1) == 1) results_.Close();
+  const uint64_t pages = snapshot.map().ram_bytes() / snapshot.page_bytes();
+  if (trailer.counts.total() != pages) {
+    report.damage.push_back("the trailer accounts for " + Grouped(trailer.counts.total()) +
+                            " pages, but the program headers describe " + Grouped(pages));
   }
-
-  [[nodiscard]] bool Cancelled() const {
-    return options_.cancel != nullptr && options_.cancel->load();
+  if (trailer.zero_pages > trailer.counts.read()) {
+    report.damage.emplace_back("the trailer counts more zero pages than pages that were read");
   }
-
-  Status Gather(VerifyReport& report) {
-    std::map<size_t, std::vector<std::string>> damage;  // by frame, for they come in any order
-    uint64_t done_bytes = 0;
-    size_t steps = 0;
-    while (auto result = results_.Pop()) {
-      ++steps;
-      done_bytes += result->file_bytes;
-      report.plain_bytes += result->plain_bytes;
-      report.damaged_frames += result->damaged_frames;
-      if (!result->damage.empty() && damage.size() < kMaxListedDamage) {
-        damage[result->first_frame] = std::move(result->damage);
-      }
-      if (options_.on_progress) options_.on_progress(done_bytes, file_->file_bytes());
-    }
-    if (Cancelled()) return MakeError(ErrorCode::kCancelled, "interrupted");
-    if (steps * kFramesAStep < file_->frames().size()) {
-      return MakeError(ErrorCode::kIo,
-                       "not all frames could be checked: no memory for a decompressor");
-    }
-    const uint64_t listed = std::min<uint64_t>(report.damaged_frames, kMaxListedDamage);
-    for (auto& [frame, lines] : damage) {
-      for (std::string& line : lines) {
-        if (report.damage.size() < kMaxListedDamage) report.damage.push_back(std::move(line));
-      }
-    }
-    if (report.damaged_frames > listed) {
-      report.damage.push_back("… and " + Grouped(report.damaged_frames - listed) + " frames more");
-    }
-    return {};
-  }
-
-  std::shared_ptr<const SnapshotFile> file_;
-  const VerifyOptions& options_;
-  BoundedQueue<StepResult> results_;
-  std::atomic<size_t> next_frame_{0};
-  std::atomic<unsigned> running_{0};
-};
+}
 
 /// The ELF core inside must be one, its headers must fit the image, and its notes must parse.
 void CheckElf(const std::shared_ptr<const SnapshotFile>& file, VerifyReport& report) {
@@ -149,8 +129,9 @@ void CheckElf(const std::shared_ptr<const SnapshotFile>& file, VerifyReport& rep
     return;
   }
   const SnapshotSource& snapshot = *source.value();
-  report.pages = snapshot.Counts();
+  report.pages = snapshot.Counts().value_or(PageCounts());
   if (!file->trailer()) return;  // where the image should end is not known
+  CheckCounts(snapshot, *file->trailer(), report);
   for (const ProgramHeader& header : snapshot.core().headers) {
     const auto end = CheckedAdd(header.offset, header.filesz);
     if (!end || *end > file->trailer()->expected_bytes) {
@@ -167,20 +148,12 @@ void CheckElf(const std::shared_ptr<const SnapshotFile>& file, VerifyReport& rep
   }
 }
 
-}  // namespace
-
-Result<VerifyReport> Verify(const std::string& path, const VerifyOptions& options) {
-  KCD_ASSIGN(const Format* format, DetectFormat(path));
-  if (format->name != "snapshot") {
-    return MakeError(ErrorCode::kUnsupported, path + " is not a snapshot (" +
-                                                  std::string(format->name) +
-                                                  "): only snapshots carry checksums to verify");
-  }
+Result<VerifyReport> VerifySnapshot(const std::string& path, const VerifyOptions& options) {
   KCD_ASSIGN(const auto file, SnapshotFile::Open(path));
   VerifyReport report;
   report.damage = file->damage();
   report.frames = file->frames().size();
-  KCD_TRY(FrameCheck(file, options).Run(report));
+  KCD_TRY(CheckFrames(file, options, report));
   CheckElf(file, report);
   report.complete = file->complete() && report.damage.empty();
   report.incomplete_reason = file->IncompleteReason();
@@ -188,6 +161,19 @@ Result<VerifyReport> Verify(const std::string& path, const VerifyOptions& option
     report.incomplete_reason = report.damage.front();
   }
   return report;
+}
+
+}  // namespace
+
+Result<VerifyReport> Verify(const std::string& path, const VerifyOptions& options) {
+  KCD_ASSIGN(const Format* format, DetectFormat(path));
+  if (format->name == "snapshot") return VerifySnapshot(path, options);
+  if (format->name == "kcore") {
+    return MakeError(ErrorCode::kUnsupported,
+                     path + " is the live kernel's memory: there is no image to verify");
+  }
+  KCD_ASSIGN(const auto source, format->open(path));
+  return VerifyPages(*source, options);
 }
 
 }  // namespace kcoredump

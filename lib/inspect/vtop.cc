@@ -28,7 +28,7 @@ std::string KindName(EntryKind kind) {
   return "unknown";
 }
 
-TranslationStep Describe(const Session& session, const Paging& paging, size_t level,
+TranslationStep Describe(Session& session, const Paging& paging, size_t level,
                          const WalkStep& step) {
   TranslationStep out;
   out.level = step.level;
@@ -37,7 +37,7 @@ TranslationStep Describe(const Session& session, const Paging& paging, size_t le
   out.entry_address = step.entry_address().value;
   out.entry = step.entry;
   out.kind = KindName(step.decoded.kind);
-  const Architecture* arch = FindArchitecture(session.source().machine());
+  const Architecture* arch = session.facts().arch;
   if (arch == nullptr) return out;
   for (const std::string_view flag : arch->EntryFlags(paging, level, step.entry)) {
     out.flags.emplace_back(flag);

@@ -10,9 +10,13 @@ bool Paging::IsCanonical(uint64_t virt) const {
   return sign == 0 || sign == -1;
 }
 
-const Architecture* FindArchitecture(uint16_t machine) {
+std::span<const Architecture* const> AllArchitectures() {
   static const std::array kArchitectures = {&kX8664};
-  for (const Architecture* arch : kArchitectures) {
+  return kArchitectures;
+}
+
+const Architecture* FindArchitecture(uint16_t machine) {
+  for (const Architecture* arch : AllArchitectures()) {
     if (arch->machine() == machine) return arch;
   }
   return nullptr;

@@ -5,8 +5,10 @@
 // kArchitectures (arch.cc); no other file changes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +52,13 @@ struct DecodedEntry {
   PhysAddr target;  ///< of the next table or of the page
 };
 
+/// What a CPU was doing, from its NT_PRSTATUS note.
+struct CpuRegisters {
+  uint64_t instruction_pointer = 0;
+  uint64_t stack_pointer = 0;
+  uint32_t pid = 0;
+};
+
 /// Stateless; any thread may call.
 class Architecture {
  public:
@@ -69,11 +78,18 @@ class Architecture {
   /// "PRESENT RW USER …", as the field names the bits.
   [[nodiscard]] virtual std::vector<std::string_view> EntryFlags(const Paging& paging, size_t level,
                                                                  uint64_t entry) const = 0;
+  /// `prstatus`: the data of an NT_PRSTATUS note (kernel: include/linux/elfcore.h, struct
+  /// elf_prstatus). Nothing: too short.
+  [[nodiscard]] virtual std::optional<CpuRegisters> RegistersOf(
+      std::span<const std::byte> prstatus) const = 0;
   /// Whether an address belongs to the kernel's half.
   [[nodiscard]] virtual bool IsKernelAddress(uint64_t virt) const = 0;
 };
 
 extern const Architecture& kX8664;
+
+/// Every one that is known.
+[[nodiscard]] std::span<const Architecture* const> AllArchitectures();
 
 /// nullptr: page tables of this machine are not known.
 [[nodiscard]] const Architecture* FindArchitecture(uint16_t machine);

@@ -5,6 +5,7 @@
 #include <elf.h>
 
 #include <array>
+#include <cstring>
 
 #include "base/error.h"
 #include "kernel/arch.h"
@@ -23,6 +24,13 @@ constexpr uint64_t kAddressMask = 0x000ffffffffff000;
 constexpr uint64_t kImageStart = 0xffffffff80000000;  ///< __START_KERNEL_map
 constexpr uint64_t kImageBytes = 1 << 30;             ///< KERNEL_IMAGE_SIZE at its largest
 constexpr unsigned kHugestPageShift = 30;
+
+/// struct elf_prstatus, and in its pr_reg the order of struct user_regs_struct (kernel:
+/// include/uapi/linux/elfcore.h, arch/x86/include/asm/user_64.h).
+constexpr size_t kPrPidOffset = 32;
+constexpr size_t kPrRegOffset = 112;
+constexpr size_t kRipIndex = 16;
+constexpr size_t kRspIndex = 19;
 
 struct FlagName {
   unsigned bit;
@@ -98,6 +106,20 @@ class X8664 final : public Architecture {
     if ((entry & kPageSize) != 0) names.push_back(last ? "PAT" : "PSE");
     if ((entry & paging.encryption_mask) != 0) names.push_back("ENCRYPTED");
     return names;
+  }
+
+  std::optional<CpuRegisters> RegistersOf(std::span<const std::byte> prstatus) const override {
+    CpuRegisters registers;
+    const auto read = [&](size_t offset, auto& value) {
+      const auto bytes = std::as_writable_bytes(std::span(&value, 1));
+      if (offset + bytes.size() > prstatus.size()) return false;
+      std::memcpy(bytes.data(), prstatus.data() + offset, bytes.size());
+      return true;
+    };
+    const bool whole = read(kPrPidOffset, registers.pid) &&
+                       read(kPrRegOffset + 8 * kRipIndex, registers.instruction_pointer) &&
+                       read(kPrRegOffset + 8 * kRspIndex, registers.stack_pointer);
+    return whole ? std::optional(registers) : std::nullopt;
   }
 
   bool IsKernelAddress(uint64_t virt) const override { return virt >> 63 != 0; }

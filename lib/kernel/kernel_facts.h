@@ -14,9 +14,10 @@ namespace kcoredump {
 
 /// Immutable; any thread may read.
 struct KernelFacts {
-  VmcoreInfo vmcoreinfo;                ///< empty: the image has none, not even in memory
-  std::string vmcoreinfo_text;          ///< as found
-  const Architecture* arch = nullptr;   ///< nullptr: not one we know
+  VmcoreInfo vmcoreinfo;        ///< empty: the image has none, not even in memory
+  std::string vmcoreinfo_text;  ///< as found
+  /// nullptr: not one we know. Where the format does not say, the one that VMCOREINFO fits.
+  const Architecture* arch = nullptr;
   bool vmcoreinfo_from_memory = false;  ///< there was no note; its page was found by scanning
 };
 

@@ -19,7 +19,9 @@ std::string DescribeHole(const PageRun& hole) {
     case PageOutcome::kAbsent:
       return where + " was not read: there is no memory behind it in this image (absent)";
     case PageOutcome::kNotReached:
-      return where + " is not in this snapshot: the capture ended before it";
+      return where + " is not in this image: the capture ended before it";
+    case PageOutcome::kExcluded:
+      return where + " is not in this image: it was excluded when it was dumped";
     default:
       break;
   }
@@ -28,7 +30,7 @@ std::string DescribeHole(const PageRun& hole) {
            (hole.first.space == Space::kVirtual ? "; if it has physical addresses alone, use --phys"
                                                 : "");
   if (hole.system_errno == EBADMSG) {
-    return where + " cannot be read: its frame in the snapshot is damaged (run verify)";
+    return where + " cannot be read: its compressed data in the file are damaged (run verify)";
   }
   if (hole.system_errno == ENODATA) {
     return where + " cannot be read: the file ends before it (ENODATA)";

@@ -39,21 +39,24 @@ Result<std::unique_ptr<KcoreReader>> KcoreReader::Create(UniqueFd fd, PageFlagsR
   return reader;
 }
 
-/// The map is made from the very bytes that later comparisons are held against.
+/// The map is made from the very bytes that later comparisons are held against: either both become
+/// the new ones, or neither does.
 Status KcoreReader::LoadLayout() {
+  std::vector<std::byte> head;
   const ReadAtFunction from_kcore = [&](uint64_t offset, std::span<std::byte> out) {
     return PreadUpTo(fd_.get(), out, offset);
   };
   const ReadAtFunction from_head = [&](uint64_t offset, std::span<std::byte> out) {
-    return ReadFromBytes(head_, offset, out);
+    return ReadFromBytes(head, offset, out);
   };
   for (unsigned attempt = 0; attempt < kMaxRedone; ++attempt) {
     KCD_ASSIGN(const ElfCore first_look, ReadElfCore(from_kcore));
-    head_.resize(first_look.head_bytes);
-    KCD_TRY(PreadExactly(fd_.get(), head_, 0));
+    head.resize(first_look.head_bytes);
+    KCD_TRY(PreadExactly(fd_.get(), head, 0));
     const auto core = ReadElfCore(from_head);
-    if (!core.ok() || core.value().head_bytes != head_.size()) continue;  // moved in between
+    if (!core.ok() || core.value().head_bytes != head.size()) continue;  // moved in between
     KCD_ASSIGN(map_, MemoryMap::Build(core.value(), MemoryMap::Dialect::kKcore, page_bytes_));
+    head_ = std::move(head);
     scratch_.resize(head_.size());
     return {};
   }

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -23,6 +24,21 @@
 namespace kcoredump {
 
 namespace {
+
+constexpr char kMemoryBlocksPath[] = "/sys/devices/system/memory";
+
+bool IsSameFile(const struct stat& info, const std::string& path) {
+  struct stat other {};
+  return stat(path.c_str(), &other) == 0 && other.st_dev == info.st_dev &&
+         other.st_ino == info.st_ino;
+}
+
+/// Without symbolic links; as it is where that cannot be told.
+std::string RealPath(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::path real = std::filesystem::canonical(path, failure);
+  return failure ? path : real.string();
+}
 
 /// Bit CAP_SYS_RAWIO of CapEff; true also where that cannot be read.
 bool HasRawIoCapability() {
@@ -93,32 +109,53 @@ Error ExplainRefusal(const std::string& path, int system_errno) {
   return error;
 }
 
+/// A symbolic link (/dev/core, /dev/fd/N) or a bind mount gives kcore another name, and only its
+/// own file system tells it from a dump. The other ELF file there is vmcore.
 bool KcoreSource::IsKcore(const std::string& path) {
   if (path == kKcorePath) return true;
-  struct statfs info {};
-  return std::filesystem::path(path).filename() == "kcore" && statfs(path.c_str(), &info) == 0 &&
-         info.f_type == PROC_SUPER_MAGIC;
+  std::error_code failure;
+  const std::filesystem::path real = std::filesystem::canonical(path, failure);
+  struct statfs system {};
+  struct stat info {};
+  if (failure || statfs(real.c_str(), &system) != 0 || system.f_type != PROC_SUPER_MAGIC ||
+      stat(real.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return false;
+  }
+  return real.filename() != "vmcore" && !IsSameFile(info, kVmcorePath);
 }
 
 KcoreSource::KcoreSource(std::string path, uint64_t page_bytes, ElfCore core, MemoryMap map,
                          NoteSegment notes)
     : path_(std::move(path)),
+      file_(RealPath(path_)),
       page_bytes_(page_bytes),
       core_(std::move(core)),
       map_(std::move(map)),
-      notes_(std::move(notes)),
-      blocks_("/sys/devices/system/memory") {
+      notes_(std::move(notes)) {
   const Segment& last = map_.ram().back();
   const PhysAddr last_page{last.PhysRange().end - page_bytes_};
-  if (!PageFlagsReader(PageFlagsPath(), page_bytes_).Covers(last_page)) {
-    caveats_.push_back(PageFlagsPath() +
-                       " does not answer (CONFIG_PROC_PAGE_MONITOR, CAP_SYS_ADMIN, a sandbox): "
-                       "poisoned and ballooned pages cannot be told from zeros");
+  const auto flags = PageFlagsReader::Open(PageFlagsPath(), page_bytes_);
+  has_page_flags_ = flags.ok() && flags.value().Covers(last_page);
+  if (!has_page_flags_) {
+    caveats_.push_back((flags.ok() ? PageFlagsPath() + " does not answer" : flags.error().message) +
+                       " (CONFIG_PROC_PAGE_MONITOR, CAP_SYS_ADMIN, a sandbox): poisoned and "
+                       "ballooned pages cannot be told from zeros");
+  }
+  auto blocks = MemoryBlocks::Open(kMemoryBlocksPath);
+  has_blocks_ = blocks.ok();
+  if (blocks.ok()) {
+    blocks_ = std::move(blocks.value());
+  } else {
+    caveats_.push_back(blocks.error().message +
+                       "; offline memory cannot be told from zeros on every kernel");
   }
 }
 
+/// Beside kcore; where that is bound to another place, in /proc.
 std::string KcoreSource::PageFlagsPath() const {
-  return (std::filesystem::path(path_).parent_path() / "kpageflags").string();
+  const std::filesystem::path file(file_);
+  return file.filename() == "kcore" ? (file.parent_path() / "kpageflags").string()
+                                    : "/proc/kpageflags";
 }
 
 Result<std::unique_ptr<MemorySource>> KcoreSource::Open(const std::string& path) {
@@ -148,11 +185,15 @@ Result<std::unique_ptr<MemorySource>> KcoreSource::Open(const std::string& path)
 }
 
 Result<std::unique_ptr<SourceReader>> KcoreSource::NewReader() const {
-  UniqueFd fd(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(open(file_.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return ExplainRefusal(path_, errno);
+  // Where it answered once it must go on doing so: a reader without it would show zeros.
+  PageFlagsReader flags;
+  if (has_page_flags_) {
+    KCD_ASSIGN(flags, PageFlagsReader::Open(PageFlagsPath(), page_bytes_));
+  }
   KCD_ASSIGN(auto reader,
-             KcoreReader::Create(std::move(fd), PageFlagsReader(PageFlagsPath(), page_bytes_),
-                                 blocks_, page_bytes_));
+             KcoreReader::Create(std::move(fd), std::move(flags), blocks_, page_bytes_));
   return std::unique_ptr<SourceReader>(std::move(reader));
 }
 

@@ -15,11 +15,11 @@ namespace kcoredump {
 
 class KcoreSource : public MemorySource {
  public:
-  /// `path` is kcore in any mount of procfs; kpageflags is looked for beside it. kPermission
-  /// carries the cause and the cure (ExplainRefusal).
+  /// `path` is kcore in any mount of procfs, or leads there; kpageflags is looked for beside it.
+  /// kPermission carries the cause and the cure (ExplainRefusal).
   [[nodiscard]] static Result<std::unique_ptr<MemorySource>> Open(const std::string& path);
 
-  /// True for a file named kcore on procfs.
+  /// True for kcore under whatever name: a regular file on procfs that is not vmcore.
   [[nodiscard]] static bool IsKcore(const std::string& path);
 
   SourceKind kind() const override { return SourceKind::kLive; }
@@ -29,6 +29,7 @@ class KcoreSource : public MemorySource {
   const MemoryMap& map() const override { return map_; }
   const NoteSegment& notes() const override { return notes_; }
   std::vector<std::string> Caveats() const override { return caveats_; }
+  bool labels_known() const override { return has_page_flags_ && has_blocks_; }
   /// Opens a descriptor of its own: the kernel's bounce page belongs to the open file, and nothing
   /// locks it.
   Result<std::unique_ptr<SourceReader>> NewReader() const override;
@@ -39,12 +40,15 @@ class KcoreSource : public MemorySource {
  private:
   [[nodiscard]] std::string PageFlagsPath() const;
 
-  std::string path_;
+  std::string path_;  ///< as it was given
+  std::string file_;  ///< where that leads
   uint64_t page_bytes_;
   ElfCore core_;
   MemoryMap map_;
   NoteSegment notes_;
   std::vector<std::string> caveats_;
+  bool has_page_flags_ = false;
+  bool has_blocks_ = false;  ///< whether there is memory hotplug is known
   MemoryBlocks blocks_;
 };
 

@@ -29,6 +29,8 @@ uint64_t& PageCounts::Of(PageOutcome outcome) {
       return absent;
     case PageOutcome::kNotReached:
       return not_reached;
+    case PageOutcome::kExcluded:
+      return excluded;
   }
   return not_reached;
 }
@@ -42,6 +44,7 @@ void PageCounts::Add(const PageCounts& other) {
   offline += other.offline;
   absent += other.absent;
   not_reached += other.not_reached;
+  excluded += other.excluded;
 }
 
 const PageRun* ReadReport::FirstHole() const {

@@ -103,8 +103,8 @@ Status SortByPhysical(std::vector<Segment>& ram) {
             [](const Segment& a, const Segment& b) { return a.phys < b.phys; });
   for (size_t i = 1; i < ram.size(); ++i) {
     if (ram[i].phys < ram[i - 1].PhysRange().end) {
-      return MakeError(ErrorCode::kCorrupt, "two program headers claim the memory at physical " +
-                                                HexAddress(ram[i].phys));
+      return MakeError(ErrorCode::kCorrupt,
+                       "two ranges claim the memory at physical " + HexAddress(ram[i].phys));
     }
   }
   return {};
@@ -186,6 +186,25 @@ Result<MemoryMap> MemoryMap::Build(const ElfCore& core, Dialect dialect, uint64_
     return map.ram_[a].virt.begin < map.ram_[b].virt.begin;
   });
   return map;
+}
+
+Result<MemoryMap> MemoryMap::OfPhysical(std::vector<Segment> ram, uint64_t page_bytes) {
+  MemoryMap map;
+  map.has_virtual_ = false;
+  for (Segment& segment : ram) {
+    const auto end = CheckedAdd(segment.phys, segment.virt.size());
+    if (!end || *end > ~uint64_t{0} - page_bytes) {
+      return MakeError(ErrorCode::kCorrupt, "the range at physical " + HexAddress(segment.phys) +
+                                                " reaches past the end of the address space");
+    }
+    segment.kind = SegmentKind::kRam;
+    segment.virt = {segment.phys, *end};
+    segment = TrimmedToPages(segment, page_bytes);
+    if (!segment.virt.empty()) map.ram_.push_back(segment);
+  }
+  KCD_TRY(SortByPhysical(map.ram_));
+  if (!map.ram_.empty()) return map;
+  return MakeError(ErrorCode::kUnsupported, "the image holds not one whole page of memory");
 }
 
 std::vector<Range> MemoryMap::RamRanges() const { return PhysRanges(ram_); }

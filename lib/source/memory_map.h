@@ -45,6 +45,11 @@ class MemoryMap {
   [[nodiscard]] static Result<MemoryMap> Build(const ElfCore& core, Dialect dialect,
                                                uint64_t page_bytes);
 
+  /// The map of an image that has physical addresses alone. Of `ram`, phys, offset, file_bytes and
+  /// the size of virt count; parts of pages at either end are left out. kCorrupt: ranges that
+  /// overflow or overlap.
+  [[nodiscard]] static Result<MemoryMap> OfPhysical(std::vector<Segment> ram, uint64_t page_bytes);
+
   /// RAM, sorted by physical address, no two overlapping, whole pages.
   [[nodiscard]] const std::vector<Segment>& ram() const { return ram_; }
   /// Everything else: kernel image (which aliases RAM), vmalloc, modules, vmemmap.

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kcoredump/address.h"
+#include "kcoredump/memory.h"
 #include "kcoredump/result.h"
 #include "source/memory_map.h"
 
@@ -33,7 +35,8 @@ class SourceReader {
   /// none are valid, whatever was written. May read short anywhere.
   [[nodiscard]] virtual int64_t ReadUpTo(Location at, std::span<std::byte> out) = 0;
 
-  /// Says of `labels.size()` pages from `first`, a page's address, which must not be read.
+  /// Says of `labels.size()` pages from `first`, a page's address, which must not be read, or of
+  /// which that cannot be told.
   virtual void Label(PhysAddr first, std::span<PageLabel> labels) = 0;
 
   /// True for a live kernel: a page may go offline or turn bad while it is read, so its label is
@@ -47,7 +50,23 @@ class SourceReader {
   [[nodiscard]] virtual uint64_t moves() const { return 0; }
 };
 
-enum class SourceKind : uint8_t { kLive, kSnapshot, kElfCore };
+enum class SourceKind : uint8_t {
+  kLive,
+  kSnapshot,
+  kElfCore,
+  kDump,  ///< any other file: kdump, LiME, AVML, raw
+};
+
+/// What a file's format tells of itself and not of the memory.
+struct ImageFacts {
+  std::string format;  ///< as the registry names it; what is inside, for a flattened file
+  std::optional<uint32_t> version;
+  std::vector<std::string> compression;  ///< "zlib", …; of the pages
+  std::vector<std::string> flags;        ///< what the header says besides
+  std::optional<uint32_t> dump_level;    ///< makedumpfile's -d
+  std::vector<std::string> files;        ///< the parts of a split set that were found
+  uint64_t file_bytes = 0;               ///< of all of them
+};
 
 /// Immutable once made; any thread may call any method.
 class MemorySource {
@@ -63,14 +82,30 @@ class MemorySource {
   [[nodiscard]] virtual const NoteSegment& notes() const = 0;
   /// As Memory::Caveats.
   [[nodiscard]] virtual std::vector<std::string> Caveats() const { return {}; }
+  /// Whether holes are told from zeros, as far as the source is at fault; Caveats says where not.
+  [[nodiscard]] virtual bool outcomes_known() const { return true; }
+  /// Whether the live kernel told poisoned, offline and ballooned pages apart; Caveats likewise.
+  [[nodiscard]] virtual bool labels_known() const { return true; }
   /// Why not all memory that the headers promise is there; empty: it is, as far as can be told.
   [[nodiscard]] virtual std::string IncompleteReason() const { return {}; }
+  [[nodiscard]] virtual ImageFacts Facts() const { return {}; }
+  /// What the image says of its pages, none of which is read for it; what is there counts as
+  /// direct. Nothing: a live kernel's image says nothing.
+  [[nodiscard]] virtual std::optional<PageCounts> Counts() const { return std::nullopt; }
+  /// NUMBER(phys_base) of x86, where the format has it in its header. VMCOREINFO has it only since
+  /// 4.10 (401721ecd1dc).
+  [[nodiscard]] virtual std::optional<uint64_t> PhysBase() const { return std::nullopt; }
   /// The bytes of a snapshot's own notes (also in its unpacked form), read anew at each call;
   /// empty: there are none.
   [[nodiscard]] virtual Result<NoteSegment> VendorNotes() const { return NoteSegment(); }
+  /// Physical ranges of which the file has pages, by its structure: what is worth reading. A forged
+  /// header may speak of much more.
+  [[nodiscard]] virtual std::vector<Range> PresentRanges() const { return map().RamRanges(); }
   /// The whole pages around `phys` that cost one read together: what a cache keeps as one block.
   /// The same for every address inside. Empty: no RAM there.
   [[nodiscard]] virtual Range BlockAround(PhysAddr phys) const;
+  /// Memory that one reader takes, beyond some pages.
+  [[nodiscard]] virtual uint64_t reader_bytes() const { return 0; }
   /// The source must outlive its readers.
   [[nodiscard]] virtual Result<std::unique_ptr<SourceReader>> NewReader() const = 0;
 };

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "source/page_flags.h"
 
-#include <fcntl.h>
 #include <linux/kernel-page-flags.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <optional>
+#include <filesystem>
 
 #include "base/checked.h"
+#include "base/error.h"
 #include "base/file.h"
+#include "base/try.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -23,20 +26,26 @@ constexpr unsigned kMaxHugeOrder = 18;
 
 constexpr size_t kMaxSysfsFileBytes = 4096;
 
-std::optional<uint64_t> ReadHex(const std::string& path) {
-  const auto text = ReadTextFile(path, kMaxSysfsFileBytes);
-  if (!text.ok()) return std::nullopt;
+/// 0: no number.
+uint64_t ParseHex(std::string_view text) {
   uint64_t value = 0;
-  const std::string_view digits = TrimmedRight(text.value());
+  const std::string_view digits = TrimmedRight(text);
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return value;
+  return error == std::errc() && end == digits.data() + digits.size() ? value : 0;
 }
 
-bool IsOffline(const std::string& block) {
+/// A block that is not there is memory without hotplug; any other error says nothing of its state.
+Result<bool> IsOffline(const std::string& block) {
   const auto state = ReadTextFile(block + "/state", kMaxSysfsFileBytes);
-  return state.ok() && TrimmedRight(state.value()) == "offline";
+  if (state.ok()) return TrimmedRight(state.value()) == "offline";
+  if (state.error().system_errno == ENOENT) return false;
+  return state.error();
+}
+
+PageLabel Unknown(const Error& error) {
+  return {.outcome = PageOutcome::kUnreadable,
+          .system_errno = error.system_errno != 0 ? error.system_errno : EIO};
 }
 
 }  // namespace
@@ -48,21 +57,26 @@ PageOutcome OutcomeFromPageFlags(uint64_t flags) {
   return PageOutcome::kDirect;
 }
 
-PageFlagsReader::PageFlagsReader(const std::string& path, uint64_t page_bytes)
-    : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)), page_bytes_(page_bytes) {}
+Result<PageFlagsReader> PageFlagsReader::Open(const std::string& path, uint64_t page_bytes) {
+  PageFlagsReader reader;
+  KCD_ASSIGN(reader.fd_, OpenForReading(path));
+  reader.page_bytes_ = page_bytes;
+  return reader;
+}
 
-/// Returns how many entries were read: fewer at the end of memory, none on errors.
-size_t PageFlagsReader::ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const {
-  const auto bytes = PreadUpTo(fd_.get(), std::as_writable_bytes(flags), pfn * sizeof(uint64_t));
-  return bytes.ok() ? bytes.value() / sizeof(uint64_t) : 0;
+/// Returns how many entries were read: fewer at the end of memory.
+Result<size_t> PageFlagsReader::ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const {
+  KCD_ASSIGN(const size_t bytes,
+             PreadUpTo(fd_.get(), std::as_writable_bytes(flags), pfn * sizeof(uint64_t)));
+  return bytes / sizeof(uint64_t);
 }
 
 /// kcore reads every page of a poisoned hugetlb page as zeros, but only its head carries the flag.
-bool PageFlagsReader::InPoisonedHugePage(uint64_t pfn) {
+Result<bool> PageFlagsReader::InPoisonedHugePage(uint64_t pfn) const {
   for (unsigned order = 1; order <= kMaxHugeOrder; ++order) {
     uint64_t flags = 0;
-    if (ReadFlags(AlignDown(pfn, uint64_t{1} << order), {&flags, 1}) != 1) continue;
-    if (HasFlag(flags, KPF_COMPOUND_HEAD) && HasFlag(flags, KPF_HUGE)) {
+    KCD_ASSIGN(const size_t known, ReadFlags(AlignDown(pfn, uint64_t{1} << order), {&flags, 1}));
+    if (known == 1 && HasFlag(flags, KPF_COMPOUND_HEAD) && HasFlag(flags, KPF_HUGE)) {
       return HasFlag(flags, KPF_HWPOISON);
     }
   }
@@ -71,30 +85,47 @@ bool PageFlagsReader::InPoisonedHugePage(uint64_t pfn) {
 
 void PageFlagsReader::Label(PhysAddr first, std::span<PageLabel> labels) {
   if (!fd_.valid()) return;
-  const uint64_t pfn = first.value / page_bytes_;
+  const Status known = LabelKnown(first.value / page_bytes_, labels);
+  if (!known.ok()) std::fill(labels.begin(), labels.end(), Unknown(known.error()));
+}
+
+Status PageFlagsReader::LabelKnown(uint64_t pfn, std::span<PageLabel> labels) {
   flags_.resize(labels.size());
-  const size_t known = ReadFlags(pfn, flags_);
+  KCD_ASSIGN(const size_t known, ReadFlags(pfn, flags_));
   bool in_poisoned_huge = false;
   for (size_t i = 0; i < known; ++i) {
     const bool huge_tail = HasFlag(flags_[i], KPF_HUGE) && HasFlag(flags_[i], KPF_COMPOUND_TAIL);
     if (!huge_tail) {
       in_poisoned_huge = HasFlag(flags_[i], KPF_HUGE) && HasFlag(flags_[i], KPF_HWPOISON);
     } else if (i == 0) {
-      in_poisoned_huge = InPoisonedHugePage(pfn);
+      KCD_ASSIGN(in_poisoned_huge, InPoisonedHugePage(pfn));
     }
     const PageOutcome outcome =
         in_poisoned_huge ? PageOutcome::kHwPoison : OutcomeFromPageFlags(flags_[i]);
     if (outcome != PageOutcome::kDirect) labels[i] = {.outcome = outcome};
   }
+  return {};
 }
 
 bool PageFlagsReader::Covers(PhysAddr last) const {
+  if (!fd_.valid()) return false;
   uint64_t flags = 0;
-  return fd_.valid() && ReadFlags(last.value / page_bytes_, {&flags, 1}) == 1;
+  const auto known = ReadFlags(last.value / page_bytes_, {&flags, 1});
+  return known.ok() && known.value() == 1;
 }
 
-MemoryBlocks::MemoryBlocks(std::string directory) : directory_(std::move(directory)) {
-  block_bytes_ = ReadHex(directory_ + "/block_size_bytes").value_or(0);
+Result<MemoryBlocks> MemoryBlocks::Open(std::string directory) {
+  const auto text = ReadTextFile(directory + "/block_size_bytes", kMaxSysfsFileBytes);
+  MemoryBlocks blocks;
+  if (text.ok()) {
+    blocks.block_bytes_ = ParseHex(text.value());
+    blocks.directory_ = std::move(directory);
+    return blocks;
+  }
+  const std::string parent = std::filesystem::path(directory).parent_path().string();
+  if (text.error().system_errno != ENOENT) return text.error();
+  if (access(parent.c_str(), F_OK) == 0) return blocks;
+  return SystemError(parent, errno);
 }
 
 void MemoryBlocks::Label(PhysAddr first, uint64_t page_bytes, std::span<PageLabel> labels) const {
@@ -104,10 +135,14 @@ void MemoryBlocks::Label(PhysAddr first, uint64_t page_bytes, std::span<PageLabe
     const uint64_t block = at / block_bytes_;
     const uint64_t pages_left = (block_bytes_ - at % block_bytes_) / page_bytes;
     const size_t end = std::min<uint64_t>(labels.size(), i + std::max<uint64_t>(pages_left, 1));
-    const bool offline = IsOffline(directory_ + "/memory" + std::to_string(block));
-    for (; i < end; ++i) {
-      if (offline) labels[i] = {.outcome = PageOutcome::kOffline};
+    const auto offline = IsOffline(directory_ + "/memory" + std::to_string(block));
+    const auto part = labels.subspan(i, end - i);
+    if (!offline.ok()) {
+      std::fill(part.begin(), part.end(), Unknown(offline.error()));
+    } else if (offline.value()) {
+      std::fill(part.begin(), part.end(), PageLabel{.outcome = PageOutcome::kOffline});
     }
+    i = end;
   }
 }
 

@@ -19,21 +19,24 @@ namespace kcoredump {
 /// Reads /proc/kpageflags. Not for use by two threads.
 class PageFlagsReader {
  public:
-  /// Where the file cannot be opened every page is unlabelled.
-  PageFlagsReader(const std::string& path, uint64_t page_bytes);
+  /// Labels nothing.
+  PageFlagsReader() = default;
+  [[nodiscard]] static Result<PageFlagsReader> Open(const std::string& path, uint64_t page_bytes);
 
   /// Whether the file answers for `last`, the last page of RAM.
   [[nodiscard]] bool Covers(PhysAddr last) const;
 
-  /// Labels pages from `first` on; leaves those it knows nothing of as they are.
+  /// Labels pages from `first` on; leaves those beyond the file's end as they are. What cannot be
+  /// asked for is kUnreadable with the errno: that a page may be read must be known.
   void Label(PhysAddr first, std::span<PageLabel> labels);
 
  private:
-  [[nodiscard]] bool InPoisonedHugePage(uint64_t pfn);
-  [[nodiscard]] size_t ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
+  [[nodiscard]] Result<bool> InPoisonedHugePage(uint64_t pfn) const;
+  [[nodiscard]] Result<size_t> ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
+  [[nodiscard]] Status LabelKnown(uint64_t pfn, std::span<PageLabel> labels);
 
   UniqueFd fd_;
-  uint64_t page_bytes_;
+  uint64_t page_bytes_ = 0;
   std::vector<uint64_t> flags_;
 };
 
@@ -41,10 +44,13 @@ class PageFlagsReader {
 /// the pages of an offline block in kpageflags as if they were in use. Any thread may call.
 class MemoryBlocks {
  public:
-  /// Without memory hotplug there is no such folder, and nothing is ever offline.
-  explicit MemoryBlocks(std::string directory);
+  /// Nothing is ever offline.
+  MemoryBlocks() = default;
+  /// Without memory hotplug there is no such folder. An error: whether there is cannot be told.
+  [[nodiscard]] static Result<MemoryBlocks> Open(std::string directory);
 
-  /// Labels the pages that lie in blocks that are offline now.
+  /// Labels the pages that lie in blocks that are offline now; those whose block does not say as
+  /// kUnreadable with the errno.
   void Label(PhysAddr first, uint64_t page_bytes, std::span<PageLabel> labels) const;
 
  private:

@@ -19,8 +19,8 @@ Error NotMapped(uint64_t address) {
 
 }  // namespace
 
-PagedSpace::PagedSpace(PhysicalSpace& physical, const Architecture& arch, Paging paging,
-                       PhysAddr root, bool keep_translations)
+PagedSpace::PagedSpace(MemoryView& physical, const Architecture& arch, Paging paging, PhysAddr root,
+                       bool keep_translations)
     : physical_(physical),
       arch_(arch),
       paging_(std::move(paging)),
@@ -52,10 +52,58 @@ std::unique_ptr<PagedSpace> PagedSpace::WithRoot(PhysAddr root) const {
   return std::make_unique<PagedSpace>(physical_, arch_, paging_, root, !translations_.empty());
 }
 
+std::optional<PhysAddr> PagedSpace::TranslateAhead(const Ahead& ahead, uint64_t page) const {
+  const uint64_t index = (page - ahead.begin) / paging_.levels.back().page_bytes();
+  if (page < ahead.begin || index >= ahead.entries.size()) return std::nullopt;
+  const auto entry = arch_.Decode(paging_, paging_.levels.size() - 1, ahead.entries[index]);
+  return entry.kind == EntryKind::kPage ? std::optional(entry.target) : std::nullopt;
+}
+
+/// Without it each page would cost a walk of its own, and each step of that a read of the source.
+void PagedSpace::LookAhead(const WalkStep& last, uint64_t next_page, uint64_t bytes, Ahead& ahead) {
+  const PagingLevel& level = paging_.levels.back();
+  const uint64_t in_table = (uint64_t{1} << level.index_bits) - (last.index + 1);
+  const uint64_t wanted = (bytes + level.page_bytes() - 1) / level.page_bytes();
+  ahead.begin = next_page;
+  ahead.entries.resize(std::min(in_table, wanted));
+  const auto entries = std::as_writable_bytes(std::span(ahead.entries));
+  if (!physical_.Read(last.entry_address().value + sizeof(uint64_t), entries).ok()) {
+    ahead.entries.clear();
+  }
+}
+
+/// As Translate; `bytes_left` covers pages that follow each other in physical memory, too.
+Result<PhysAddr> PagedSpace::TranslateRange(uint64_t address, uint64_t bytes, Ahead& ahead,
+                                            uint64_t* bytes_left) {
+  if (!translations_.empty()) return Translate(VirtAddr{address}, bytes_left);
+  const uint64_t page_bytes = paging_.levels.back().page_bytes();
+  const uint64_t inside = address & (page_bytes - 1);
+  auto phys = TranslateAhead(ahead, address - inside);
+  if (phys) {
+    phys->value += inside;
+    *bytes_left = page_bytes - inside;
+  } else {
+    KCD_ASSIGN(const PageWalk walk, Walk(VirtAddr{address}));
+    if (!walk.phys) return NotMapped(address);
+    phys = walk.phys;
+    *bytes_left = walk.page_bytes - (address & (walk.page_bytes - 1));
+    if (walk.page_bytes == page_bytes && bytes > *bytes_left) {
+      LookAhead(walk.steps.back(), address + *bytes_left, bytes - *bytes_left, ahead);
+    }
+  }
+  while (*bytes_left < bytes) {
+    const auto next = TranslateAhead(ahead, address + *bytes_left);
+    if (!next || next->value != phys->value + *bytes_left) break;
+    *bytes_left += page_bytes;
+  }
+  return *phys;
+}
+
 Status PagedSpace::Read(uint64_t address, std::span<std::byte> out) {
+  Ahead ahead;
   while (!out.empty()) {
     uint64_t left = 0;
-    KCD_ASSIGN(const PhysAddr phys, Translate(VirtAddr{address}, &left));
+    KCD_ASSIGN(const PhysAddr phys, TranslateRange(address, out.size(), ahead, &left));
     const size_t step = std::min<uint64_t>(out.size(), left);
     if (Status status = physical_.Read(phys.value, out.first(step)); !status.ok()) {
       return std::move(status.error()).WithContext(HexAddress(address));
@@ -118,12 +166,7 @@ Status KernelSpace::Read(uint64_t address, std::span<std::byte> out) {
       if (extent) step = std::min<uint64_t>(step, extent->bytes);
       KCD_TRY(physical_.Read(phys->value, out.first(step)));
     } else if (paged_ != nullptr) {
-      uint64_t left = 0;
-      KCD_ASSIGN(const PhysAddr found, paged_->Translate(VirtAddr{address}, &left));
-      step = std::min<uint64_t>(step, left);
-      if (Status status = physical_.Read(found.value, out.first(step)); !status.ok()) {
-        return std::move(status.error()).WithContext(HexAddress(address));
-      }
+      return paged_->Read(address, out);  // the rest of `out` is mapped space, too
     } else {
       return ReadThroughSource(address, out);
     }

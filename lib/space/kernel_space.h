@@ -19,7 +19,7 @@ namespace kcoredump {
 /// Memory seen through page tables. For one thread. What it is made of must outlive it.
 class PagedSpace : public MemoryView {
  public:
-  PagedSpace(PhysicalSpace& physical, const Architecture& arch, Paging paging, PhysAddr root,
+  PagedSpace(MemoryView& physical, const Architecture& arch, Paging paging, PhysAddr root,
              bool keep_translations);
 
   [[nodiscard]] Status Read(uint64_t address, std::span<std::byte> out) override;
@@ -35,8 +35,17 @@ class PagedSpace : public MemoryView {
     uint64_t phys_page = 0;
   };
   static constexpr size_t kTranslations = 1024;
+  /// Entries of a last table that a long read needs next. A live kernel's serve one read only.
+  struct Ahead {
+    uint64_t begin = 0;  ///< the virtual address of the first one's page
+    std::vector<uint64_t> entries;
+  };
+  [[nodiscard]] std::optional<PhysAddr> TranslateAhead(const Ahead& ahead, uint64_t page) const;
+  [[nodiscard]] Result<PhysAddr> TranslateRange(uint64_t address, uint64_t bytes, Ahead& ahead,
+                                                uint64_t* bytes_left);
+  void LookAhead(const WalkStep& last, uint64_t next_page, uint64_t bytes, Ahead& ahead);
 
-  PhysicalSpace& physical_;
+  MemoryView& physical_;
   const Architecture& arch_;
   Paging paging_;
   PhysAddr root_;

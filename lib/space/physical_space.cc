@@ -74,7 +74,8 @@ Status PhysicalSpace::LoadBlock(uint64_t address) {
   block_ = nullptr;
   if (!phys.Contains(address)) return {};
   block_ = cache_->Find(phys.begin);
-  if (block_ != nullptr) return {};
+  // Where a capture ended, blocks of different lengths begin at the same place.
+  if (block_ != nullptr && block_->phys.Contains(address)) return {};
   KCD_ASSIGN(block_, Fill(phys));
   cache_->Insert(block_);
   return {};

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ inline constexpr uint64_t kMaxKernelSymbolBytes = 64 << 20;
 inline constexpr uint64_t kMaxModuleSymbolBytes = 1 << 20;
 /// Memory of modules comes in pages, so the last symbol of one ends with its page at the latest.
 inline constexpr uint64_t kModulePageBytes = 4096;
+
+/// By name; nothing: this kernel has no such symbol.
+using SymbolLookup = std::function<std::optional<uint64_t>(std::string_view name)>;
 
 /// One symbol, its text inside the table that gave it.
 struct Symbol {

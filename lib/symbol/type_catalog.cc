@@ -304,6 +304,16 @@ std::string_view TypeCatalog::EnumeratorName(TypeRef type, int64_t value) const 
   return impl_->UnitOf(resolved.value().unit)->EnumeratorName(resolved.value().id, value);
 }
 
+std::string_view TypeCatalog::BareNameOf(TypeRef type) const { return impl_->NameAt(type); }
+
+std::vector<EnumeratorEntry> TypeCatalog::EnumeratorsOf(TypeRef type) const {
+  const auto resolved = Resolved(type);
+  if (!resolved.ok()) return {};
+  const TypeUnit* unit = impl_->UnitOf(resolved.value().unit);
+  return unit != nullptr ? unit->EnumeratorsOf(resolved.value().id)
+                         : std::vector<EnumeratorEntry>();
+}
+
 Result<int64_t> TypeCatalog::Enumerator(std::string_view name) const {
   const auto value = impl_->vmlinux->Enumerator(name);
   if (!value) return NotFound("this kernel has no enumerator \"" + std::string(name) + "\"");

@@ -54,6 +54,18 @@ struct MemberEntry {
   uint32_t bitfield_bits = 0;  ///< 0: not a bitfield
 };
 
+/// A variable that BTF describes. Kernels up to 7.2 describe per-CPU ones only.
+struct VariableRef {
+  TypeRef type;
+  bool per_cpu = false;
+};
+
+/// A value of an enum as BTF lists it.
+struct EnumeratorEntry {
+  std::string_view name;
+  int64_t value = 0;
+};
+
 /// How the bytes of a number read.
 struct NumberFormat {
   bool is_signed = false;
@@ -100,6 +112,14 @@ class TypeCatalog {
   [[nodiscard]] uint64_t Count(TypeRef type) const;   ///< elements of an array
   /// As C writes it: "struct task_struct", "char [16]", "int (*)(void)".
   [[nodiscard]] std::string NameOf(TypeRef type) const;
+  /// kNotFound: BTF does not describe it.
+  [[nodiscard]] Result<VariableRef> Variable(std::string_view name) const;
+  /// Vmlinux's structs, unions, enums and typedefs that have a name.
+  [[nodiscard]] std::vector<TypeRef> Named() const;
+  /// The name that a type has itself; empty: none.
+  [[nodiscard]] std::string_view BareNameOf(TypeRef type) const;
+  /// Of an enum, typedefs looked through, in order; empty for others.
+  [[nodiscard]] std::vector<EnumeratorEntry> EnumeratorsOf(TypeRef type) const;
   /// The value of an enumerator of any enum of vmlinux.
   [[nodiscard]] Result<int64_t> Enumerator(std::string_view name) const;
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/error.h"
 #include "symbol/type_catalog_impl.h"
 
 namespace kcoredump {
@@ -133,6 +134,16 @@ uint32_t FirstOwn(const TypeUnit& unit, Predicate is) {
   return 0;
 }
 
+bool IsPerCpu(const TypeUnit& unit, uint32_t variable) {
+  return FirstOwn(unit, [&](const btf_type& type) {
+           if (!btf_is_datasec(&type)) return false;
+           if (unit.Name(type.name_off).find("percpu") == std::string_view::npos) return false;
+           const btf_var_secinfo* entries = btf_var_secinfos(&type);
+           return std::any_of(entries, entries + btf_vlen(&type),
+                              [&](const btf_var_secinfo& entry) { return entry.type == variable; });
+         }) != 0;
+}
+
 /// Writes declarators, inside out.
 class Speller {
  public:
@@ -256,6 +267,32 @@ TypeRef TypeCatalog::Impl::FindIn(uint32_t number, std::string_view name) const 
     if (id == 0) return {};
   }
   return Ref(number, id);
+}
+
+Result<VariableRef> TypeCatalog::Variable(std::string_view name) const {
+  for (uint32_t number = 0; number <= impl_->modules.size(); ++number) {
+    const TypeUnit* unit = impl_->UnitOf(number);
+    if (unit == nullptr) continue;
+    const uint32_t id = FirstOwn(*unit, [&](const btf_type& type) {
+      return btf_is_var(&type) && unit->Name(type.name_off) == name;
+    });
+    if (id == 0) continue;
+    return VariableRef{.type = impl_->Ref(number, unit->Type(id).type),
+                       .per_cpu = IsPerCpu(*unit, id)};
+  }
+  return MakeError(ErrorCode::kNotFound,
+                   "this kernel's BTF has no variable \"" + std::string(name) + "\"");
+}
+
+std::vector<TypeRef> TypeCatalog::Named() const {
+  std::vector<TypeRef> named;
+  const TypeUnit& unit = *impl_->vmlinux;
+  for (uint32_t id = unit.first_own_id(); id < unit.type_count(); ++id) {
+    const btf_type& type = unit.Type(id);
+    const bool counts = btf_is_composite(&type) || btf_is_any_enum(&type) || btf_is_typedef(&type);
+    if (counts && type.name_off != 0) named.push_back({0, id});
+  }
+  return named;
 }
 
 std::string TypeCatalog::NameOf(TypeRef type) const { return Speller(*impl_).Declare(type, ""); }

@@ -144,17 +144,29 @@ void TypeUnit::IndexEnumerators() const {
       enumerators_.push_back({Name(EnumName(type, i)), EnumValue(type, i)});
     }
   }
-  std::stable_sort(enumerators_.begin(), enumerators_.end(),
-                   [](const NamedValue& a, const NamedValue& b) { return a.name < b.name; });
+  std::stable_sort(
+      enumerators_.begin(), enumerators_.end(),
+      [](const EnumeratorEntry& a, const EnumeratorEntry& b) { return a.name < b.name; });
 }
 
 std::optional<int64_t> TypeUnit::Enumerator(std::string_view name) const {
   std::call_once(enumerators_once_, [this] { IndexEnumerators(); });
   const auto found =
       std::lower_bound(enumerators_.begin(), enumerators_.end(), name,
-                       [](const NamedValue& a, std::string_view b) { return a.name < b; });
+                       [](const EnumeratorEntry& a, std::string_view b) { return a.name < b; });
   if (found == enumerators_.end() || found->name != name) return std::nullopt;
   return found->value;
+}
+
+std::vector<EnumeratorEntry> TypeUnit::EnumeratorsOf(uint32_t id) const {
+  std::vector<EnumeratorEntry> entries;
+  const btf_type& type = Type(id);
+  if (!btf_is_any_enum(&type)) return entries;
+  entries.reserve(btf_vlen(&type));
+  for (size_t i = 0; i < btf_vlen(&type); ++i) {
+    entries.push_back({Name(EnumName(type, i)), EnumValue(type, i)});
+  }
+  return entries;
 }
 
 std::string_view TypeUnit::EnumeratorName(uint32_t id, int64_t value) const {

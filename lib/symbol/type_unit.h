@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kcoredump/result.h"
+#include "symbol/type_catalog.h"
 #include "symbol/type_check.h"
 
 namespace kcoredump {
@@ -41,6 +42,8 @@ class TypeUnit {
   /// CheckedBtf::named lists.
   [[nodiscard]] uint32_t Find(std::string_view name, unsigned kind) const;
   [[nodiscard]] std::optional<int64_t> Enumerator(std::string_view name) const;
+  /// Of an enum, in order; empty for other types.
+  [[nodiscard]] std::vector<EnumeratorEntry> EnumeratorsOf(uint32_t id) const;
   /// Of an enum, by value; empty: none.
   [[nodiscard]] std::string_view EnumeratorName(uint32_t id, int64_t value) const;
 
@@ -72,12 +75,8 @@ class TypeUnit {
   std::vector<Slot> names_;    ///< by name: type ids
   std::vector<uint32_t> enums_;
 
-  struct NamedValue {
-    std::string_view name;
-    int64_t value = 0;
-  };
   mutable std::once_flag enumerators_once_;
-  mutable std::vector<NamedValue> enumerators_;  ///< sorted by name; made at the first need
+  mutable std::vector<EnumeratorEntry> enumerators_;  ///< sorted by name; made at the first need
 
   mutable std::string formatted_;                     ///< what `dump_` writes to
   mutable std::unique_ptr<btf_dump, FreeDump> dump_;  ///< made at the first need

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,9 +42,6 @@ struct VmallocAreas {
 
 /// kPermission: the addresses are hashed or hidden (kptr_restrict), with the cure.
 [[nodiscard]] Result<VmallocAreas> ParseVmallocInfo(std::string_view text);
-
-/// By name; nothing: this kernel has no such symbol.
-using SymbolLookup = std::function<std::optional<uint64_t>(std::string_view name)>;
 
 /// vmap_area_list (up to 6.8) or vmap_nodes (after). Callers are addresses only.
 [[nodiscard]] Result<VmallocAreas> WalkVmallocAreas(MemoryView& kernel, const TypeCatalog& types,

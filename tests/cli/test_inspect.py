@@ -99,16 +99,29 @@ class Sound(InspectCase):
         self.capture(self.path("bare"), "bare-snapshot")
 
     def test_holes_are_listed(self):
-        core = Core(content=elf_core.mixed_bytes(8), loads=[
-            Load(i * 64 * PAGE, i * 2 * PAGE, 4 * PAGE, file_size=2 * PAGE) for i in range(4)])
+        beyond_the_end = 100 * PAGE
+        loads = [Load(i * 64 * PAGE, i * 2 * PAGE, 2 * PAGE) for i in range(4)]
+        loads += [Load(i * 64 * PAGE + 2 * PAGE, beyond_the_end, 2 * PAGE) for i in range(4)]
+        core = Core(content=elf_core.mixed_bytes(8), loads=loads)
         snapshot = self.capture(core.write(self.path("holes")), "holed", status=cli.HOLES)
         info = self.info(cli.HOLES, snapshot)
-        self.assertEqual([(f"{i * 64 * PAGE + 2 * PAGE:#018x}", 2, "absent") for i in range(4)],
+        self.assertEqual([(f"{i * 64 * PAGE + 2 * PAGE:#018x}", 2, "unreadable") for i in range(4)],
                          [(h["physical"], h["pages"], h["kind"]) for h in info["holes"]])
-        self.assertEqual((8, 8), (info["pages"]["absent"], info["pages"]["read"]))
-        self.assertEqual(8, self.verify(cli.HOLES, snapshot)["pages"]["absent"])
+        self.assertEqual((8, 8), (info["pages"]["unreadable"], info["pages"]["read"]))
+        self.assertEqual(8, self.verify(cli.HOLES, snapshot)["pages"]["unreadable"])
         text = self.expect(cli.HOLES, "info", "-f", snapshot).text
-        self.assertRegex(text, r"(?m)^  absent +0x0000000000002000 +2$")
+        self.assertRegex(text, r"(?m)^  unreadable +0x0000000000002000 +2 \(ENODATA\)$")
+
+    def test_what_was_excluded_is_counted_and_no_hole(self):
+        core = Core(content=elf_core.mixed_bytes(8), loads=[
+            Load(i * 64 * PAGE, i * 2 * PAGE, 4 * PAGE, file_size=2 * PAGE) for i in range(4)])
+        snapshot = self.capture(core.write(self.path("filtered")), "small")
+        info = self.info(cli.COMPLETE, snapshot)
+        self.assertEqual(([], 8, 8),
+                         (info["holes"], info["pages"]["excluded"], info["pages"]["read"]))
+        self.assertEqual(8, self.verify(cli.COMPLETE, snapshot)["pages"]["excluded"])
+        text = self.expect(cli.COMPLETE, "info", "-f", snapshot).text
+        self.assertRegex(text, r"(?m)^pages .*, 8 excluded$")
 
 
 class Torn(InspectCase):

@@ -14,6 +14,7 @@ MIB = 1 << 20
 RAM = 4 << 30
 LIMIT = 64 * MIB
 BUSY = 24 * MIB   # incompressible: fills every buffer of the pipeline to its brim
+LISTED = 40  # what a frame of a snapshot that is the source takes in its list
 ISLAND = 32 * MIB  # every so often a page that is not zero: all workers compress
 
 
@@ -46,16 +47,23 @@ class Memory(cli.TestCase):
         process.returncode = os.waitstatus_to_exitcode(status)
         return process.returncode, usage.ru_maxrss * 1024
 
-    def check(self, threads, level, frame):
-        words = ("capture", "-f", self.core, "-o", self.path("snapshot"), "--force", "--threads",
+    def check(self, threads, level, frame, source=None, source_frames=0):
+        words = ("capture", "-f", source or self.core, "-o", self.path("snapshot"), "--force", "--threads",
                  threads, "--level", level, "--frame-size", frame)
         status, peak = self.peak(*words)
         self.assertEqual(cli.COMPLETE, status, words)
-        limit = LIMIT + 16 * (RAM // frame)
+        limit = LIMIT + 16 * (RAM // frame) + LISTED * source_frames
         print(f"threads {threads}, level {level}, frame {frame}: "
               f"{peak / MIB:.1f} of {limit / MIB:.1f} MiB", flush=True)
         self.assertLess(peak, limit, words)
         self.path("snapshot").unlink()
+
+    def test_peak_with_a_snapshot_as_the_source(self):
+        for frame in (1 << 17, MIB):
+            source = self.capture(self.core, f"source-{frame}", "--frame-size", frame)
+            for threads in (2, 64):
+                with self.subTest(threads=threads, frame=frame):
+                    self.check(threads, 1, frame, source, RAM // frame)
 
     def test_peak(self):
         mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -128,11 +128,11 @@ class Holes(cli.TestCase):
     def read(self, status, *words, file=None):
         return self.expect(status, "read", "--phys", "-f", file or self.snapshot, *words)
 
-    def test_absent_pages_say_so(self):
+    def test_excluded_pages_say_so(self):
         for file in (self.core, self.snapshot):
             result = self.read(cli.HOLES, hex(BASE + 4 * PAGE), 64, file=file)
             self.assertIn(f"{BASE + 4 * PAGE:#018x}", result.err)
-            self.assertIn("absent", result.err)
+            self.assertIn("was excluded when it was dumped", result.err)
             self.assertNotRegex(result.text, r"  00 |\|")
 
     def test_what_is_readable_comes_first_and_no_zeros_follow(self):

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "elf/elf_core.h"
+#include "format/raw/format.h"
 #include "format/snapshot/format.h"
 #include "format/snapshot/reader.h"
 #include "kcoredump/inspect.h"
@@ -18,6 +19,8 @@
 #include "support/elf_builder.h"
 #include "support/fake_source.h"
 #include "support/files.h"
+#include "support/kdump_builder.h"
+#include "support/lime_builder.h"
 #include "support/one_thread.h"
 #include "support/raw_snapshot.h"
 
@@ -56,16 +59,21 @@ void FuzzElf(std::span<const std::byte> input) {
   }
 }
 
-void FuzzSnapshot(std::span<const std::byte> input) {
+/// Everything a user may do with a file of any format.
+void FuzzImage(std::span<const std::byte> input) {
   static MemoryFile file;
   file.Set(input);
   const auto info = Describe(file.path());
-  if (info.ok()) (void)ToText(info.value());
+  if (info.ok()) {
+    (void)ToText(info.value());
+    (void)ToJson(info.value());
+  }
   if (auto memory = Memory::Open(file.path()); memory.ok()) {
     auto reader = memory.value().NewReader();
     Require(reader.ok(), "an open image gives readers");
     std::vector<std::byte> out(8 * kPage);
     (void)reader.value().Read(PhysAddr{0x1000}, out);
+    (void)reader.value().Read(PhysAddr{0x11000}, out);
     (void)reader.value().Read(VirtAddr{kImageBase - 7}, out);
   }
   const auto report = Verify(file.path(), OneThread());
@@ -73,6 +81,14 @@ void FuzzSnapshot(std::span<const std::byte> input) {
   (void)ToText(report.value());
   if (!report.value().complete) return;
   Require(info.ok() || !report.value().damage.empty(), "what cannot be opened is not sound");
+}
+
+/// The input as the ranges beside a raw image.
+void FuzzRaw(std::span<const std::byte> input) {
+  const auto ranges = ParseRawRanges(AsText(input));
+  if (!ranges.ok()) return;
+  const auto again = ParseRawRanges(ToJson(ranges.value()));
+  Require(again.ok() && again.value() == ranges.value(), "ranges survive being written and read");
 }
 
 void FuzzIomem(std::span<const std::byte> input) {
@@ -121,7 +137,7 @@ void FuzzTrailer(std::span<const std::byte> input) {
     Require(run.first.address >= end, "runs are sorted and free of overlap");
     end = run.first.address + run.pages * trailer.value().page_bytes;
   }
-  FuzzSnapshot(forged.Build());
+  FuzzImage(forged.Build());
 }
 
 std::vector<Bytes> ElfSeeds() {
@@ -133,6 +149,46 @@ std::vector<Bytes> ElfSeeds() {
 }
 
 std::vector<Bytes> SnapshotSeeds() { return {SampleSnapshot().Build(), SmallCore().Build()}; }
+
+std::vector<Bytes> KdumpSeeds() {
+  KdumpBuilder part = SmallKdump();
+  part.part = {0, 20};
+  KdumpBuilder incomplete = SmallKdump();
+  incomplete.status |= kIncompleteFlag;
+  KdumpBuilder old = SmallKdump();
+  old.version = 3;
+  old.notes.clear();
+  old.vmcoreinfo = "OSRELEASE=6.1\nPAGESIZE=4096\n";
+  return {SmallKdump().Build(), part.Build(), incomplete.Build(), old.Build()};
+}
+
+std::vector<Bytes> FlattenedSeeds() {
+  return {Flattened(SmallKdump().Build(), 3000), Flattened(SmallCore().Build(), 30000)};
+}
+
+std::vector<Bytes> LimeSeeds() {
+  Bytes two = LimeRange(0x1000, 0x3000);
+  const Bytes second = LimeRange(0x10000, 0x12000);
+  two.insert(two.end(), second.begin(), second.end());
+  return {LimeRange(0x1000, 0x2000), two};
+}
+
+std::vector<Bytes> AvmlSeeds() {
+  Bytes two = AvmlBlock(0x1000, 0x9000);
+  const Bytes second = AvmlBlock(0x10000, 0x30000, 5000);
+  two.insert(two.end(), second.begin(), second.end());
+  return {AvmlBlock(0x1000, 0x3000), two};
+}
+
+std::vector<Bytes> RawSeeds() {
+  RawRanges ranges;
+  ranges.page_bytes = kPage;
+  ranges.machine = EM_X86_64;
+  ranges.ranges = {{.phys = {0x1000, 0x9000}, .offset = 0},
+                   {.phys = {0x10000, 0x11000}, .offset = 99}};
+  ranges.holes = {{.first = PhysAddr{0x2000}, .pages = 2, .outcome = PageOutcome::kExcluded}};
+  return {ToBytes(ToJson(ranges))};
+}
 
 std::vector<Bytes> IomemSeeds() {
   return {
@@ -153,7 +209,12 @@ std::vector<Bytes> TrailerSeeds() {
 
 constexpr std::array kTargets = {
     FuzzTarget{.name = "elf", .run = FuzzElf, .seeds = ElfSeeds},
-    FuzzTarget{.name = "snapshot", .run = FuzzSnapshot, .seeds = SnapshotSeeds},
+    FuzzTarget{.name = "snapshot", .run = FuzzImage, .seeds = SnapshotSeeds},
+    FuzzTarget{.name = "kdump", .run = FuzzImage, .seeds = KdumpSeeds},
+    FuzzTarget{.name = "flattened", .run = FuzzImage, .seeds = FlattenedSeeds},
+    FuzzTarget{.name = "lime", .run = FuzzImage, .seeds = LimeSeeds},
+    FuzzTarget{.name = "avml", .run = FuzzImage, .seeds = AvmlSeeds},
+    FuzzTarget{.name = "raw", .run = FuzzRaw, .seeds = RawSeeds},
     FuzzTarget{.name = "iomem", .run = FuzzIomem, .seeds = IomemSeeds},
     FuzzTarget{.name = "vmcoreinfo", .run = FuzzVmcoreinfo, .seeds = VmcoreinfoSeeds},
     FuzzTarget{.name = "trailer", .run = FuzzTrailer, .seeds = TrailerSeeds},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -48,6 +49,7 @@ int64_t FakeReader::ReadUpTo(Location at, std::span<std::byte> out) {
     script_->released.notify_all();
     script_->released.wait(lock, [this] { return script_->open_gate; });
   }
+  if (script_->no_memory) throw std::bad_alloc();
   if (script_->interrupted_for_ever) return -EINTR;
   if (script_->interruptions > 0) {
     --script_->interruptions;
@@ -99,7 +101,10 @@ FakeSource::FakeSource(const Bytes& elf, MemoryMap::Dialect dialect) {
 }
 
 Result<std::unique_ptr<SourceReader>> FakeSource::NewReader() const {
-  if (refuse_readers) return MakeError(ErrorCode::kIo, "no reader today");
+  unsigned left = readers_to_refuse.load();
+  while (left != 0 && !readers_to_refuse.compare_exchange_weak(left, left - 1)) {
+  }
+  if (left != 0) return MakeError(ErrorCode::kPermission, "no reader today");
   return std::unique_ptr<SourceReader>(new FakeReader(&*map_, script_));
 }
 

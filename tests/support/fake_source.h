@@ -3,6 +3,7 @@
 // A memory source that does what a script says, page by page.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -46,6 +47,7 @@ struct FakeScript {
   bool interrupted_for_ever = false;
   uint64_t end = ~uint64_t{0};  ///< addresses from here on: the end of the source
   int64_t lie = 0;              ///< added to every count: a source that is wrong
+  bool no_memory = false;       ///< reads throw std::bad_alloc
   uint64_t moves_a_read = 0;
   std::vector<ReadCall> calls;
 
@@ -89,12 +91,15 @@ class FakeSource : public MemorySource {
   uint64_t page_bytes() const override { return kPage; }
   const MemoryMap& map() const override { return *map_; }
   const NoteSegment& notes() const override { return notes_; }
+  Result<NoteSegment> VendorNotes() const override { return NoteSegment::Copy(vendor_notes); }
   Result<std::unique_ptr<SourceReader>> NewReader() const override;
 
   [[nodiscard]] FakeScript& script() { return *script_; }
   [[nodiscard]] const std::shared_ptr<FakeScript>& shared_script() const { return script_; }
-  /// NewReader then fails.
-  bool refuse_readers = false;
+  /// So many calls of NewReader fail.
+  mutable std::atomic<unsigned> readers_to_refuse{0};
+  static constexpr unsigned kAllReaders = ~0U;
+  Bytes vendor_notes;
 
  private:
   std::string path_ = "fake";

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Debian packages, for scripts to source. Installs only what is missing, as root or with sudo.
 
-BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev libxxhash-dev libbpf-dev
-  libre2-dev libcli11-dev nlohmann-json3-dev"
-VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring python3"
-TEST_PACKAGES="python3 zstd libgtest-dev libfuse3-dev bsdextrautils fish zsh procps"
+BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev liblzo2-dev libsnappy-dev
+  libxxhash-dev libbpf-dev libre2-dev libcapstone-dev libcli11-dev nlohmann-json3-dev"
+VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring kexec-tools
+  python3"
+TEST_PACKAGES="python3 zstd makedumpfile libgtest-dev libfuse3-dev bsdextrautils fish zsh procps"
 BENCH_PACKAGES="makedumpfile time"
 
 as_root() {

@@ -5,6 +5,8 @@
 #include <stdexcept>
 
 #include "format/codec.h"
+#include "source/memory_map.h"
+#include "support/elf_builder.h"
 
 namespace kcoredump::test {
 
@@ -17,6 +19,16 @@ void Append(Bytes& out, std::span<const std::byte> bytes) {
 template <typename T>
 void AppendValue(Bytes& out, const T& value) {
   Append(out, std::as_bytes(std::span(&value, 1)));
+}
+
+/// Of the memory that the core in `plain` describes; as many as SmallCore has where it is none.
+uint64_t PagesOf(std::span<const std::byte> plain) {
+  const auto core = ReadElfCore([&](uint64_t offset, std::span<std::byte> out) -> Result<size_t> {
+    return ReadFromBytes(plain, offset, out);
+  });
+  if (!core.ok()) return kSmallCorePages;
+  const auto map = MemoryMap::Build(core.value(), MemoryMap::Dialect::kDump, kPage);
+  return map.ok() ? map.value().ram_bytes() / kPage : kSmallCorePages;
 }
 
 }  // namespace
@@ -48,7 +60,7 @@ RawSnapshot RawSnapshot::Of(std::span<const std::byte> plain, size_t frame_bytes
   raw.trailer.page_bytes = kPage;
   raw.trailer.plain_bytes = plain.size();
   raw.trailer.expected_bytes = plain.size();
-  raw.trailer.counts.direct = 24;
+  raw.trailer.counts.direct = PagesOf(plain);
   for (size_t at = 0; at < plain.size(); at += frame_bytes) {
     raw.AddFrame(plain.subspan(at, std::min(frame_bytes, plain.size() - at)));
   }

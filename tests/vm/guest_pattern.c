@@ -2,8 +2,9 @@
 /*
  * Holds memory whose content the host can predict, until it is killed.
  *
- *   guest_pattern              64 MiB of pattern pages: prints "run INDEX 0xPHYSICAL PAGES"
- *                              for each physically contiguous run of them, then "ready"
+ *   guest_pattern              64 MiB of pattern pages: prints "area 0xVIRTUAL", then
+ *                              "run INDEX 0xPHYSICAL PAGES" for each physically contiguous
+ *                              run of them, then "ready"
  *   guest_pattern --poison     the same, and one more page is poisoned first:
  *                              prints "poisoned 0xPHYSICAL" before everything else
  *
@@ -89,6 +90,7 @@ int main(int argc, char** argv) {
   }
   uint8_t* area = MapLocked((size_t)kPages * kPageBytes);
   for (uint64_t index = 0; index < kPages; index++) FillPage(area + index * kPageBytes, index);
+  printf("area 0x%" PRIxPTR "\n", (uintptr_t)area);
   PrintRuns(area);
   puts("ready");
   fflush(stdout);

@@ -12,13 +12,16 @@ include(vm/ladder/ladder.cmake)
 enable_language(C)
 add_executable(guest_pattern vm/guest_pattern.c)
 target_link_options(guest_pattern PRIVATE -static)
+add_executable(guest_tasks vm/guest_tasks.c)
+target_link_options(guest_tasks PRIVATE -static)
+target_link_libraries(guest_tasks PRIVATE Threads::Threads)
 
 function(add_vm_test scenario)
   foreach(kernel ${ARGN})
     add_test(NAME vm.${scenario}.${kernel}
              COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/vm/run_test ${scenario} ${kernel}
                      --kcoredump $<TARGET_FILE:kcoredump> --pattern $<TARGET_FILE:guest_pattern>
-                     --ladder $<TARGET_FILE:ladder_tests>)
+                     --tasks $<TARGET_FILE:guest_tasks> --ladder $<TARGET_FILE:ladder_tests>)
     set_tests_properties(vm.${scenario}.${kernel} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 420
                                                              LABELS vm)
   endforeach()
@@ -29,10 +32,13 @@ add_vm_test(live-la57 6.1 6.12 sid)  # 5.10 has no 5-level page tables
 add_vm_test(live-4level ${kernels})
 add_vm_test(ladder ${kernels})
 add_vm_test(offline ${kernels})
-foreach(scenario pipe sigint sigterm enospc unprivileged lockdown kptr hotplug)
+add_vm_test(inspect ${kernels})
+foreach(scenario pipe names sigint sigterm enospc erofs unprivileged lockdown kptr hotplug)
   add_vm_test(${scenario} 6.1)
 endforeach()
 add_vm_test(hwpoison 6.1-generic)
+add_vm_test(panic 6.1 6.12)
+add_vm_test(formats 5.10 6.1)  # Debian 12's makedumpfile knows kernels up to about 6.1
 if(KCOREDUMP_PEERS)
   add_vm_test(peers 6.1)
   set_tests_properties(vm.peers.6.1 PROPERTIES TIMEOUT 1800)

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/codec.h"
+#include "kcoredump/text.h"
 #include "source/memory_source.h"
 
 namespace kcoredump {
@@ -17,8 +18,15 @@ namespace kcoredump {
 namespace {
 
 constexpr std::array kCountOrder = {
-    PageOutcome::kDirect,   PageOutcome::kRetried, PageOutcome::kBounced, PageOutcome::kUnreadable,
-    PageOutcome::kHwPoison, PageOutcome::kOffline, PageOutcome::kAbsent,  PageOutcome::kNotReached};
+    PageOutcome::kDirect,     PageOutcome::kRetried,    PageOutcome::kBounced,
+    PageOutcome::kUnreadable, PageOutcome::kHwPoison,   PageOutcome::kOffline,
+    PageOutcome::kAbsent,     PageOutcome::kNotReached, PageOutcome::kExcluded};
+
+/// Bits of the trailer's flag word.
+constexpr uint32_t kFlagComplete = 1;
+constexpr uint32_t kFlagOutcomesUnknown = 2;
+constexpr uint32_t kFlagLabelsUnknown = 4;
+constexpr uint32_t kAllFlags = kFlagComplete | kFlagOutcomesUnknown | kFlagLabelsUnknown;
 
 /// One run of the outcome map as it stands in the file.
 struct RawRun {
@@ -57,14 +65,19 @@ class FieldReader {
   bool failed_ = false;
 };
 
+/// What the outcome map lists: all but what is direct, or follows from the image's size.
+bool IsListed(uint32_t outcome) {
+  return outcome > static_cast<uint32_t>(PageOutcome::kDirect) &&
+         outcome <= static_cast<uint32_t>(PageOutcome::kExcluded) &&
+         outcome != static_cast<uint32_t>(PageOutcome::kNotReached);
+}
+
 bool Plausible(const RawRun& run, uint64_t previous_end, uint32_t page_bytes) {
   uint64_t bytes = 0;
   uint64_t end = 0;
   return run.pages != 0 && run.first_phys >= previous_end && run.first_phys % page_bytes == 0 &&
          !__builtin_mul_overflow(run.pages, page_bytes, &bytes) &&
-         !__builtin_add_overflow(run.first_phys, bytes, &end) &&
-         run.outcome > static_cast<uint32_t>(PageOutcome::kDirect) &&
-         run.outcome < static_cast<uint32_t>(PageOutcome::kNotReached) &&
+         !__builtin_add_overflow(run.first_phys, bytes, &end) && IsListed(run.outcome) &&
          run.system_errno <= std::numeric_limits<int>::max();
 }
 
@@ -120,7 +133,9 @@ std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames
   ByteWriter body;
   body.Append(std::string_view(kTrailerMagic, 8));
   body.Write(kTrailerVersion);
-  body.Write(uint32_t{trailer.complete ? 1U : 0U});
+  body.Write((trailer.complete ? kFlagComplete : 0) |
+             (trailer.outcomes_known ? 0 : kFlagOutcomesUnknown) |
+             (trailer.labels_known ? 0 : kFlagLabelsUnknown));
   body.Write(trailer.page_bytes);
   body.Write(frames);
   for (const uint64_t value : {trailer.plain_bytes, trailer.expected_bytes, trailer.started_utc_ns,
@@ -163,8 +178,17 @@ Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
     return MakeError(ErrorCode::kUnsupported, "a trailer of version " + std::to_string(version) +
                                                   "; this program knows version 1");
   }
+  const auto flags = fields.Next<uint32_t>();
+  if ((flags & ~kAllFlags) != 0) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "a trailer with flags that this program does not "
+                     "know: " +
+                         Hex(flags));
+  }
   Trailer trailer;
-  trailer.complete = fields.Next<uint32_t>() == 1;
+  trailer.complete = (flags & kFlagComplete) != 0;
+  trailer.outcomes_known = (flags & kFlagOutcomesUnknown) == 0;
+  trailer.labels_known = (flags & kFlagLabelsUnknown) == 0;
   trailer.page_bytes = fields.Next<uint32_t>();
   if (!IsPageSize(trailer.page_bytes)) return Corrupt("no such page size");
   const auto frames = fields.Next<uint32_t>();

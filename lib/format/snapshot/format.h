@@ -33,7 +33,7 @@ inline constexpr uint64_t kMaxFrames = 0xfffffff0 / kSeekTableEntryBytes;
 
 inline constexpr char kTrailerMagic[9] = "KCDTRAIL";
 inline constexpr uint32_t kTrailerVersion = 1;
-inline constexpr uint64_t kMaxTrailerRuns = 1 << 17;
+inline constexpr uint64_t kMaxTrailerRuns = 1 << 19;
 inline constexpr uint32_t kMaxReasonBytes = 4096;
 
 // Notes of the vendor segment.
@@ -62,6 +62,8 @@ static_assert(sizeof(SeekEntry) == kSeekTableEntryBytes);
 /// What only the end of a capture knows.
 struct Trailer {
   bool complete = false;
+  bool outcomes_known = true;  ///< false: a page that was read may be a hole of the source's
+  bool labels_known = true;    ///< false: poisoned, offline and ballooned pages may be zeros
   uint32_t page_bytes = 0;
   uint64_t plain_bytes = 0;     ///< content of all data frames
   uint64_t expected_bytes = 0;  ///< what a complete snapshot would hold

@@ -116,7 +116,10 @@ Status SnapshotFile::LoadSeekTable() {
 /// In steps, each checked before the next is read: a sparse file can promise a table of gigabytes.
 Result<std::vector<SeekEntry>> SnapshotFile::LoadEntries(uint64_t table_offset, uint32_t count) {
   static constexpr uint32_t kStepEntries = 1 << 16;
+  static constexpr uint32_t kMaxReserved = 1 << 22;
   std::vector<SeekEntry> entries;
+  entries.reserve(std::min(count, kMaxReserved));
+  frames_.reserve(std::min(count, kMaxReserved));
   FrameSpan next;
   for (uint32_t done = 0; done < count;) {
     const uint32_t step = std::min(kStepEntries, count - done);

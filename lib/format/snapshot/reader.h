@@ -102,15 +102,20 @@ class SnapshotSource : public MemorySource {
   const MemoryMap& map() const override { return map_; }
   const NoteSegment& notes() const override { return notes_; }
   std::vector<std::string> Caveats() const override;
+  bool labels_known() const override;
+  bool outcomes_known() const override;
   std::string IncompleteReason() const override { return file_->IncompleteReason(); }
   Result<NoteSegment> VendorNotes() const override;
+  ImageFacts Facts() const override;
+  std::vector<Range> PresentRanges() const override;
   Range BlockAround(PhysAddr phys) const override;
+  uint64_t reader_bytes() const override;
   Result<std::unique_ptr<SourceReader>> NewReader() const override;
 
   [[nodiscard]] const SnapshotFile& file() const { return *file_; }
   [[nodiscard]] const ElfCore& core() const { return core_; }
   /// Accounting: the trailer's, or for a torn file what can be told without one.
-  [[nodiscard]] PageCounts Counts() const;
+  std::optional<PageCounts> Counts() const override;
 
   SnapshotSource(std::shared_ptr<const SnapshotFile> file, ElfCore core, MemoryMap map,
                  NoteSegment notes, uint64_t page_bytes);

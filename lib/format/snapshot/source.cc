@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/try.h"
+#include "format/plain_source.h"
 #include "format/snapshot/reader.h"
 #include "source/safe_copy.h"
 
@@ -44,33 +45,16 @@ class SnapshotReader : public SourceReader {
       const auto extent = map_->Find(PhysAddr{first.value + i * page_bytes_});
       if (!extent) continue;
       if (!extent->in_file || extent->offset + page_bytes_ > captured) {
-        labels[i] = {.outcome = extent->in_file ? PageOutcome::kNotReached : PageOutcome::kAbsent};
+        labels[i] = {.outcome =
+                         extent->in_file ? PageOutcome::kNotReached : PageOutcome::kExcluded};
       }
     }
-    if (file_->trailer()) LabelHoles(file_->trailer()->runs, first, labels);
+    if (file_->trailer()) LabelHoles(file_->trailer()->runs, first, page_bytes_, labels);
   }
 
   std::optional<PhysAddr> ToPhysical(Location at) const override { return map_->ToPhysical(at); }
 
  private:
-  void LabelHoles(const std::vector<PageRun>& runs, PhysAddr first,
-                  std::span<PageLabel> labels) const {
-    auto run = std::upper_bound(
-        runs.begin(), runs.end(), first.value,
-        [](uint64_t at, const PageRun& candidate) { return at < candidate.first.address; });
-    if (run != runs.begin()) --run;
-    const uint64_t end = first.value + labels.size() * page_bytes_;
-    for (; run != runs.end() && run->first.address < end; ++run) {
-      if (!IsHole(run->outcome)) continue;
-      const uint64_t from = std::max(run->first.address, first.value);
-      const uint64_t to = std::min(run->first.address + run->pages * page_bytes_, end);
-      for (uint64_t at = from; at < to; at += page_bytes_) {
-        labels[(at - first.value) / page_bytes_] = {.outcome = run->outcome,
-                                                    .system_errno = run->system_errno};
-      }
-    }
-  }
-
   const MemoryMap* map_;
   std::shared_ptr<const SnapshotFile> file_;
   PlainReader plain_;
@@ -123,6 +107,17 @@ Result<std::unique_ptr<SourceReader>> SnapshotSource::NewReader() const {
       new SnapshotReader(&map_, file_, std::move(plain), page_bytes_));
 }
 
+/// What a PlainReader comes to hold.
+uint64_t SnapshotSource::reader_bytes() const {
+  uint64_t compressed = 0;
+  uint64_t content = 0;
+  for (const FrameSpan& frame : file_->frames()) {
+    compressed = std::max<uint64_t>(compressed, frame.compressed_bytes);
+    content = std::max<uint64_t>(content, frame.content_bytes);
+  }
+  return compressed + content + DecompressorBytes();
+}
+
 /// What of a frame belongs to one segment, so that one decompression fills a block.
 Range SnapshotSource::BlockAround(PhysAddr phys) const {
   const Segment* ram = map_.FindRam(phys.value);
@@ -140,11 +135,44 @@ Range SnapshotSource::BlockAround(PhysAddr phys) const {
           all.begin + std::min(AlignUp(end, page_bytes_), all.size())};
 }
 
+bool SnapshotSource::labels_known() const {
+  return !file_->trailer() || file_->trailer()->labels_known;
+}
+
+bool SnapshotSource::outcomes_known() const {
+  return file_->trailer() && file_->trailer()->outcomes_known;
+}
+
 std::vector<std::string> SnapshotSource::Caveats() const {
-  if (file_->trailer()) return {};
-  return {path() +
-          " has no trailer: pages that could not be read when it was captured cannot be "
-          "told from zeros"};
+  if (!file_->trailer()) {
+    return {path() +
+            " has no trailer: pages that could not be read when it was captured cannot be "
+            "told from zeros"};
+  }
+  std::vector<std::string> caveats;
+  if (!outcomes_known()) {
+    caveats.push_back(path() +
+                      " was captured from a file without trailer: pages that could not be read "
+                      "before cannot be told from zeros");
+  }
+  if (!labels_known()) {
+    caveats.push_back(path() +
+                      " was captured without /proc/kpageflags: poisoned, offline and ballooned "
+                      "pages cannot be told from zeros");
+  }
+  return caveats;
+}
+
+ImageFacts SnapshotSource::Facts() const {
+  ImageFacts facts{.format = "snapshot",
+                   .version = std::nullopt,
+                   .compression = {"zstd"},
+                   .flags = {},
+                   .dump_level = std::nullopt,
+                   .files = {},
+                   .file_bytes = file_->file_bytes()};
+  if (file_->trailer()) facts.version = kTrailerVersion;
+  return facts;
 }
 
 Result<NoteSegment> SnapshotSource::VendorNotes() const {
@@ -156,7 +184,18 @@ Result<NoteSegment> SnapshotSource::VendorNotes() const {
       *header);
 }
 
-PageCounts SnapshotSource::Counts() const {
+std::vector<Range> SnapshotSource::PresentRanges() const {
+  std::vector<Range> ranges;
+  for (const Segment& segment : map_.ram()) {
+    const uint64_t captured = file_->plain_bytes();
+    const uint64_t left = captured > segment.offset ? captured - segment.offset : 0;
+    const uint64_t bytes = AlignDown(std::min(left, segment.file_bytes), page_bytes_);
+    ranges.push_back({segment.phys, segment.phys + bytes});
+  }
+  return Normalized(std::move(ranges));
+}
+
+std::optional<PageCounts> SnapshotSource::Counts() const {
   if (file_->trailer()) return file_->trailer()->counts;
   PageCounts counts;
   const uint64_t captured = file_->plain_bytes();
@@ -168,7 +207,7 @@ PageCounts SnapshotSource::Counts() const {
                               : 0;
     counts.direct += have;
     counts.not_reached += in_file - have;
-    counts.absent += pages - in_file;
+    counts.excluded += pages - in_file;
   }
   return counts;
 }

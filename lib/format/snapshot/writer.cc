@@ -2,31 +2,47 @@
 #include "format/snapshot/writer.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
 #include "base/try.h"
 #include "format/codec.h"
+#include "format/snapshot/encoder.h"
 
 namespace kcoredump {
 
 SnapshotWriter::SnapshotWriter(ByteSink* sink, uint64_t expected_frames) : sink_(sink) {
-  // A forged header may promise any number of frames.
-  static constexpr uint64_t kMaxReserved = 1 << 22;
-  records_.reserve(std::min(expected_frames, kMaxReserved));
+  // Growing step by step would hold them twice. Memory that is never touched costs nothing, and
+  // where a forged header promises more frames than there are addresses, there will not be as many.
+  try {
+    records_.reserve(std::min(expected_frames, kMaxFrames));
+  } catch (const std::bad_alloc&) {
+    records_.shrink_to_fit();
+  }
 }
 
 uint32_t SnapshotWriter::ContentBytes(const Record& record) {
   return record.content_and_zeros & ((uint32_t{1} << kContentBits) - 1);
 }
 
-Status SnapshotWriter::Append(std::span<const std::byte> frame, uint32_t content_bytes,
-                              uint32_t milliseconds, uint32_t zero_pages) {
+Status SnapshotWriter::Append(const EncodedBatch& batch) {
+  size_t at = 0;
+  for (const EncodedPiece& piece : batch.pieces) {
+    KCD_TRY(AppendFrame({batch.bytes.get() + at, piece.encoded_bytes}, piece, batch.milliseconds));
+    at += piece.encoded_bytes;
+  }
+  return {};
+}
+
+Status SnapshotWriter::AppendFrame(std::span<const std::byte> frame, const EncodedPiece& piece,
+                                   uint32_t milliseconds) {
   KCD_TRY(sink_->Write(frame));
-  records_.push_back({.compressed_bytes = static_cast<uint32_t>(frame.size()),
-                      .checksum = StoredChecksum(frame),
-                      .milliseconds = milliseconds,
-                      .content_and_zeros = content_bytes | (zero_pages << kContentBits)});
-  plain_bytes_ += content_bytes;
+  records_.push_back(
+      {.compressed_bytes = piece.encoded_bytes,
+       .checksum = StoredChecksum(frame),
+       .milliseconds = milliseconds,
+       .content_and_zeros = piece.content_bytes | (piece.zero_pages << kContentBits)});
+  plain_bytes_ += piece.content_bytes;
   compressed_bytes_ += frame.size();
   return {};
 }
@@ -109,5 +125,18 @@ Status SnapshotWriter::Finish(const Trailer& trailer) {
   compressed_bytes_ += 2 * kSkippableHeaderBytes + trailer_bytes + table_bytes;
   return {};
 }
+
+const FormatWriting kSnapshotWriting = {
+    .suffix = ".elf.zst",
+    .streams = true,
+    .holds_notes = true,
+    .holds_outcomes = true,
+    .encoding =
+        [](const WriteRequest& request) {
+          return MakeSnapshotEncoding(request.level, request.frame_bytes);
+        },
+    .writer = [](const WriteRequest& request, ByteSink* sink) -> std::unique_ptr<ImageWriter> {
+      return std::make_unique<SnapshotWriter>(sink, request.image_frames);
+    }};
 
 }  // namespace kcoredump

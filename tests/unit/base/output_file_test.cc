@@ -84,6 +84,40 @@ TEST(OutputFile, IsRemovedWhenNeverPublished) {
   EXPECT_EQ(dir.List(), Names{});
 }
 
+TEST(OutputFile, WithoutAnEndKeepsWhatTheKernelTook) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  ASSERT_TRUE(sink->Write(Bytes(1 << 20, std::byte{7})).ok());
+  ASSERT_TRUE(sink->Write(test::ToBytes("not yet taken")).ok());
+  const auto kept = sink->Keep();
+  ASSERT_TRUE(kept.ok()) << kept.error().message;
+  EXPECT_EQ(kept.value(), dir.Path("out.partial"));
+  EXPECT_EQ(dir.List(), Names{"out.partial"});
+  EXPECT_EQ(test::ReadFile(kept.value()), Bytes(1 << 20, std::byte{7}));
+}
+
+TEST(OutputFile, NothingTakenIsNothingKept) {
+  const TempDir dir;
+  {
+    const auto sink = Create(dir.Path("out"));
+    ASSERT_TRUE(sink->Write(test::ToBytes("not yet taken")).ok());
+    const auto kept = sink->Keep();
+    ASSERT_FALSE(kept.ok());
+    EXPECT_EQ(kept.error().code, ErrorCode::kNotFound);
+  }
+  EXPECT_EQ(dir.List(), Names{});
+}
+
+/// A direct write that is cut short goes on through the page cache.
+TEST(OutputFile, AShortDirectWriteIsNotAroundThePageCache) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  const FileSizeLimit limit((1 << 20) + 8192);
+  ASSERT_TRUE(sink->Write(Bytes(1 << 20, std::byte{7})).ok());
+  EXPECT_FALSE(sink->Write(Bytes(1 << 20, std::byte{7})).ok());
+  EXPECT_FALSE(sink->around_page_cache());
+}
+
 TEST(OutputFile, AnExistingFileIsRefusedAtOnce) {
   const TempDir dir;
   test::WriteFile(dir.Path("out"), test::ToBytes("old"));

@@ -136,34 +136,44 @@ TEST_F(CaptureTest, TheSameBytesForEveryFrameSizeLevelAndThreadCount) {
   }
 }
 
-TEST_F(CaptureTest, WhatTheSourceLeavesOutIsAbsentAndNotZero) {
+TEST_F(CaptureTest, WhatTheSourceLeavesOutIsExcludedAndNoFailure) {
   test::ElfBuilder core = test::SmallCore();
   Elf64_Phdr partial = test::LoadHeader(test::kDirectMap + 0x200000, 0x200000, 8 * kPage);
   partial.p_filesz = 2 * kPage;
   core.AddLoad(partial, test::MemoryBytes(0x200000, 2 * kPage));
   SetSource(core.Build());
   const CaptureReport report = Run();
-  EXPECT_EQ(report.status, CaptureStatus::kCompleteWithHoles);
-  EXPECT_EQ(ExitStatus(report), 3);
-  EXPECT_EQ(report.pages.absent, 6U);
+  EXPECT_EQ(report.status, CaptureStatus::kComplete);
+  EXPECT_EQ(ExitStatus(report), 0);
+  EXPECT_EQ(report.pages.excluded, 6U);
+  EXPECT_EQ(report.pages.holes(), 0U);
   EXPECT_EQ(report.pages.direct, test::kSmallCorePages + 2);
+  EXPECT_EQ(report.pages.total(), test::kSmallCorePages + 8);
   EXPECT_EQ(report.runs,
             (std::vector<PageRun>{
-                {.first = PhysAddr{0x202000}, .pages = 6, .outcome = PageOutcome::kAbsent}}));
+                {.first = PhysAddr{0x202000}, .pages = 6, .outcome = PageOutcome::kExcluded}}));
   const Bytes out = ReadPhysical(report.output, 0x200000, 8 * kPage);
-  EXPECT_EQ(last_read_.counts.absent, 6U);
+  EXPECT_EQ(last_read_.counts.excluded, 6U);
   EXPECT_EQ(Bytes(out.begin(), out.begin() + 2 * kPage), test::MemoryBytes(0x200000, 2 * kPage));
+  EXPECT_TRUE(Verified(report.output).complete);
+
+  // A capture of the capture says the same.
+  options_.source = report.output;
+  options_.output = dir_.Path("again");
+  const CaptureReport again = Run();
+  EXPECT_EQ(again.status, CaptureStatus::kComplete);
+  EXPECT_EQ(again.runs, report.runs);
 }
 
 /// "Read, and all zero" (capture.h): a hole was not read, so it is no zero page.
 TEST_F(CaptureTest, HolesAreNotCountedAsZeroPages) {
   test::ElfBuilder core = test::SmallCore();
-  Elf64_Phdr absent = test::LoadHeader(test::kDirectMap + 0x200000, 0x200000, 8 * kPage);
-  absent.p_filesz = 0;
-  core.AddRaw(absent);
+  Elf64_Phdr excluded = test::LoadHeader(test::kDirectMap + 0x200000, 0x200000, 8 * kPage);
+  excluded.p_filesz = 0;
+  core.AddRaw(excluded);
   SetSource(core.Build());
   const CaptureReport report = Run();
-  EXPECT_EQ(report.pages.absent, 8U);
+  EXPECT_EQ(report.pages.excluded, 8U);
   EXPECT_EQ(report.zero_pages, test::kZeroedBytes / kPage);
 }
 
@@ -212,8 +222,8 @@ TEST_F(CaptureTest, ManyProgramHeaders) {
   SetSource(core.Build());
   options_.frame_bytes = kMinFrameBytes;
   const CaptureReport report = Run();
-  EXPECT_EQ(report.status, CaptureStatus::kCompleteWithHoles);
-  EXPECT_EQ(report.pages.absent, kCount);
+  EXPECT_EQ(report.status, CaptureStatus::kComplete);
+  EXPECT_EQ(report.pages.excluded, kCount);
   EXPECT_EQ(report.runs.size(), kCount);
   const auto info = Describe(report.output);
   ASSERT_TRUE(info.ok()) << info.error().message;
@@ -268,6 +278,25 @@ TEST_F(CaptureTest, TooManyHolesEndItAndNoneIsCalledRead) {
   EXPECT_TRUE(verified.damage.empty()) << ToText(verified);
   EXPECT_EQ(verified.incomplete_reason, report.reason);
   EXPECT_EQ(verified.pages.read(), 0U);
+}
+
+/// A torn snapshot cannot tell its holes from zeros: nor can what is captured from it, and so on.
+TEST_F(CaptureTest, WhatATornSnapshotDoesNotKnowStaysUnknown) {
+  SetSource(test::SmallCore().Build());
+  const Bytes whole = test::ReadFile(Run().output);
+  const size_t trailer = test::ToText(whole).find(kTrailerMagic);
+  test::WriteFile(options_.source, std::span(whole).first(trailer));
+  for (const char* name : {"first", "second"}) {
+    options_.output = dir_.Path(name);
+    const CaptureReport report = Run();
+    EXPECT_EQ(report.status, CaptureStatus::kPartial);
+    EXPECT_FALSE(report.warnings.empty());
+    const auto info = Describe(report.output);
+    ASSERT_TRUE(info.ok()) << info.error().message;
+    EXPECT_FALSE(info.value().outcomes_known);
+    EXPECT_EQ(info.value().caveats.size(), 1U);
+    options_.source = report.output;
+  }
 }
 
 TEST_F(CaptureTest, CancelledIsPartialAndSaysSo) {

@@ -65,6 +65,19 @@ TEST(OutcomeLedger, WhatThePartialSourceNeverHeldIsAbsentHere) {
   EXPECT_EQ(ledger.hole_pages(), 4U);
 }
 
+TEST(OutcomeLedger, WhatTheSourceExcludedStaysSoAndIsNoHole) {
+  OutcomeLedger ledger(kPage);
+  ASSERT_TRUE(ledger.Add(ReportOf({Pages(0x1000, 4, PageOutcome::kExcluded)})));
+  ASSERT_TRUE(ledger.Add(ReportOf({Pages(0x5000, 2, PageOutcome::kExcluded)})));
+  Trailer trailer;
+  ledger.Close(~uint64_t{0}, 8, 8, trailer);
+  EXPECT_EQ(trailer.runs, (std::vector<PageRun>{Pages(0x1000, 6, PageOutcome::kExcluded)}));
+  EXPECT_EQ(trailer.counts.excluded, 6U);
+  EXPECT_EQ(trailer.counts.holes(), 0U);
+  EXPECT_EQ(trailer.counts.total(), 8U);
+  EXPECT_EQ(ledger.hole_pages(), 0U);
+}
+
 TEST(OutcomeLedger, RefusesMoreRunsThanATrailerLists) {
   OutcomeLedger ledger(kPage);
   for (uint64_t i = 0; i < kMaxTrailerRuns; ++i) {

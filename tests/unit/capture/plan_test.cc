@@ -28,7 +28,7 @@ Bytes Image(const CapturePlan& plan) {
 
 CapturePlan Plan(const MemorySource& source, const Bytes& vendor, uint32_t frame_bytes = 16384,
                  uint64_t batch_bytes = 65536) {
-  auto plan = CapturePlan::Make(source, vendor, frame_bytes);
+  auto plan = CapturePlan::Make(source, ImageShape::kElf, vendor, frame_bytes);
   EXPECT_TRUE(plan.ok());
   plan.value().CutIntoBatches(batch_bytes);
   return std::move(plan.value());
@@ -145,13 +145,50 @@ TEST(Plan, AnImagePartlyOutsideRamIsCutAndOneWhollyOutsideIsLeftOut) {
   EXPECT_EQ(core.value().headers[2].filesz, 2 * kPage);
 }
 
+/// RAM in two pieces that touch, as /proc/iomem may list it, and an image across both.
+TEST(Plan, AnImageAcrossTwoSegmentsOfRamIsListedWhole) {
+  test::ElfBuilder elf;
+  elf.AddRaw(test::LoadHeader(test::kImageBase, 0x102000, 4 * kPage));
+  elf.AddRaw(test::LoadHeader(test::kDirectMap + 0x100000, 0x100000, 4 * kPage));
+  elf.AddRaw(test::LoadHeader(test::kDirectMap + 0x104000, 0x104000, 4 * kPage));
+  const test::FakeSource source(elf.Build(), MemoryMap::Dialect::kKcore);
+  const auto core = test::ParseElf(Image(Plan(source, {})));
+  ASSERT_TRUE(core.ok()) << core.error().message;
+  const auto& headers = core.value().headers;
+  ASSERT_EQ(headers.size(), 6U);
+  for (size_t part = 0; part < 2; ++part) {
+    const ProgramHeader& ram = headers[1 + part];
+    const ProgramHeader& alias = headers[3 + part];
+    EXPECT_EQ(alias.vaddr, test::kImageBase + part * 2 * kPage);
+    EXPECT_EQ(alias.paddr, 0x102000 + part * 2 * kPage);
+    EXPECT_EQ(alias.filesz, 2 * kPage);
+    EXPECT_EQ(alias.offset, ram.offset + (alias.paddr - ram.paddr));
+  }
+}
+
+/// Each of many images over each of many pieces of RAM would be billions of headers.
+TEST(Plan, ForgedImagesOverManySegmentsAreALimit) {
+  test::ElfBuilder elf;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    elf.AddRaw(test::LoadHeader(test::kImageBase + i * kPage, 0, 1000 * kPage));
+  }
+  for (uint64_t i = 0; i < 1000; ++i) {
+    elf.AddRaw(test::LoadHeader(test::kDirectMap + i * kPage, i * kPage, kPage));
+  }
+  elf.AddRaw(test::LoadHeader(test::kDirectMap + 0x100000000, 0x100000000, 2000000 * kPage));
+  const test::FakeSource source(elf.Build(), MemoryMap::Dialect::kKcore);
+  const auto plan = CapturePlan::Make(source, ImageShape::kElf, {}, 131072);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().code, ErrorCode::kLimitExceeded);
+}
+
 TEST(Plan, MoreMemoryThanThereAreNumbersIsALimit) {
   test::ElfBuilder elf;
   elf.AddRaw(test::LoadHeader(0x1000, 0, uint64_t{1} << 63));
   elf.AddRaw(test::LoadHeader(0x1000 + (uint64_t{1} << 63), uint64_t{1} << 63,
                               (uint64_t{1} << 63) - 0x10000));
   const test::FakeSource source(elf.Build());
-  const auto plan = CapturePlan::Make(source, {}, 131072);
+  const auto plan = CapturePlan::Make(source, ImageShape::kElf, {}, 131072);
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.error().code, ErrorCode::kLimitExceeded);
 }

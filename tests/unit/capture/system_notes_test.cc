@@ -52,5 +52,32 @@ TEST(CollectSystemNotes, AFileTellsNothingOfThisMachinesKernel) {
   EXPECT_EQ(notes.bytes.size() % 4, 0U);
 }
 
+/// Its notes are moved together in place, whatever stood between them.
+TEST(CollectSystemNotes, ASnapshotsNotesAreKeptWithoutItsMetadata) {
+  const auto source = test::FlatSource(1);
+  for (const test::Bytes& note :
+       {test::NoteBytes("KCOREDUMP", 1, "{\"version\":\"9\"}"), test::NoteBytes("OTHER", 2, "no"),
+        test::NoteBytes("KCOREDUMP", 8, "Linux version"), test::NoteBytes("KCOREDUMP", 4, ""),
+        test::NoteBytes("KCOREDUMP", 2, std::string(5001, 'k'))}) {
+    source->vendor_notes.insert(source->vendor_notes.end(), note.begin(), note.end());
+  }
+  const SystemNotes notes = CollectSystemNotes(*source, CaptureOptions());
+  EXPECT_EQ(notes.kallsyms, KallsymsState::kIncluded);
+  const NoteSegment segment = NoteSegment::Copy(notes.bytes);
+  const auto parsed = segment.Parse();
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_EQ(parsed.value().size(), 4U);
+  EXPECT_EQ(test::ToText(parsed.value()[0].data), "Linux version");
+  EXPECT_EQ(parsed.value()[1].type, 4U);
+  EXPECT_EQ(test::ToText(parsed.value()[2].data), std::string(5001, 'k'));
+  const auto meta = nlohmann::json::parse(test::ToText(parsed.value()[3].data));
+  EXPECT_EQ(meta["source_meta"]["version"], "9");
+}
+
+/// What a capture of a live kernel writes of kpageflags is in the trailer and in its metadata.
+TEST(PageFlagsOf, AFileHasNone) {
+  EXPECT_EQ(PageFlagsOf(*test::FlatSource(1)), PageFlagsState::kNotApplicable);
+}
+
 }  // namespace
 }  // namespace kcoredump

@@ -99,8 +99,30 @@ TEST_F(ForgedSnapshot, RunsOfNothingOrOfEverything) {
   (void)Passes();
 }
 
+TEST_F(ForgedSnapshot, CountsThatAreNotThoseOfTheRuns) {
+  const PageRun hole{.first = PhysAddr{0x2000}, .pages = 1, .outcome = PageOutcome::kUnreadable};
+  raw_.trailer.runs = {hole};
+  EXPECT_FALSE(Passes());
+  EXPECT_NE(text_.find("outcome map lists 1"), std::string::npos) << text_;
+  raw_.trailer.counts = {.direct = 23, .unreadable = 1};
+  EXPECT_TRUE(Passes()) << text_;
+  raw_.trailer.runs = {};
+  EXPECT_FALSE(Passes());
+}
+
+TEST_F(ForgedSnapshot, CountsThatAreNotThoseOfTheMemory) {
+  for (const uint64_t pages : {0, 23, 25}) {
+    raw_.trailer.counts = {.direct = pages};
+    EXPECT_FALSE(Passes()) << pages;
+  }
+  raw_.trailer.counts = {.direct = 20, .not_reached = 4};
+  EXPECT_TRUE(Passes()) << text_;
+  raw_.trailer.zero_pages = 21;
+  EXPECT_FALSE(Passes());
+}
+
 TEST_F(ForgedSnapshot, RunsWithOutcomesThatAreNeverListed) {
-  for (const uint8_t outcome : {uint8_t{0}, uint8_t{7}, uint8_t{8}, uint8_t{255}}) {
+  for (const uint8_t outcome : {uint8_t{0}, uint8_t{7}, uint8_t{9}, uint8_t{255}}) {
     raw_.trailer.runs = {
         {.first = PhysAddr{0x2000}, .pages = 1, .outcome = static_cast<PageOutcome>(outcome)}};
     EXPECT_FALSE(Passes()) << int{outcome};

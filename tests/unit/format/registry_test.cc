@@ -6,6 +6,8 @@
 
 #include "support/elf_builder.h"
 #include "support/files.h"
+#include "support/kdump_builder.h"
+#include "support/lime_builder.h"
 #include "support/raw_snapshot.h"
 
 namespace kcoredump {
@@ -23,20 +25,27 @@ std::string Detected(const test::Bytes& content) {
 TEST(DetectFormat, ByItsFirstBytes) {
   EXPECT_EQ(Detected(test::SmallCore().Build()), "elf");
   EXPECT_EQ(Detected(test::CompressedFrame(test::Bytes(100))), "snapshot");
+  EXPECT_EQ(Detected(test::SmallKdump().Build()), "kdump");
+  EXPECT_EQ(Detected(test::Flattened(test::SmallKdump().Build())), "flattened");
+  EXPECT_EQ(Detected(test::LimeRange(0x1000, 0x2000)), "lime");
+  EXPECT_EQ(Detected(test::AvmlBlock(0x1000, 0x2000)), "avml");
 }
 
 TEST(DetectFormat, StrangersAreNamed) {
   using namespace std::string_literals;
-  EXPECT_NE(Detected(test::ToBytes("KDUMP   xx")).find("diskdump"), std::string::npos);
-  EXPECT_NE(Detected(test::ToBytes("makedumpfile\0\0"s)).find("flattened"), std::string::npos);
-  EXPECT_NE(Detected(test::ToBytes("EMiL....")).find("LiME"), std::string::npos);
+  EXPECT_NE(Detected(test::ToBytes("DISKDUMPxx")).find("diskdump"), std::string::npos);
+  EXPECT_NE(Detected(test::ToBytes("QFI\xfb....")).find("qcow2"), std::string::npos);
+  EXPECT_NE(Detected(test::ToBytes("PAGEDU64")).find("Windows"), std::string::npos);
   EXPECT_NE(Detected(test::ToBytes("\x1f\x8b\x08")).find("gunzip"), std::string::npos);
   EXPECT_NE(Detected(test::ToBytes("\xfd"
                                    "7zXZ\0"s))
                 .find("unxz"),
             std::string::npos);
   EXPECT_NE(Detected({}).find("an empty file"), std::string::npos);
-  EXPECT_NE(Detected(test::ToBytes("hello")).find("neither"), std::string::npos);
+  // What is of no known kind may be raw memory: the message says what would open it.
+  EXPECT_NE(Detected(test::ToBytes("hello")).find(".ranges.json"), std::string::npos);
+  EXPECT_NE(Detected(test::Bytes(4096)).find("begins with zeros"), std::string::npos);
+  EXPECT_NE(Detected(test::ToBytes("hello")).find("kdump"), std::string::npos);
 }
 
 TEST(DetectFormat, FoldersPipesAndNothing) {

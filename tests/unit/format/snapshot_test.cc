@@ -21,16 +21,28 @@ using test::Bytes;
 using test::kPage;
 using test::RawSnapshot;
 
+/// Frame `i` of `raw` as a worker hands it over.
+EncodedBatch BatchOf(const RawSnapshot& raw, size_t i, uint32_t zero_pages) {
+  EncodedBatch batch;
+  const Bytes& frame = raw.frames[i];
+  batch.bytes = std::make_unique<std::byte[]>(frame.size());
+  std::copy(frame.begin(), frame.end(), batch.bytes.get());
+  batch.pieces = {{.encoded_bytes = static_cast<uint32_t>(frame.size()),
+                   .content_bytes = raw.entries[i].content_bytes,
+                   .zero_pages = zero_pages}};
+  batch.milliseconds = raw.frame_ms[i];
+  return batch;
+}
+
 /// What SnapshotWriter makes of the frames and the trailer of `raw`.
 Bytes Written(const RawSnapshot& raw) {
   test::MemorySink sink;
   SnapshotWriter writer(&sink, raw.frames.size());
   for (size_t i = 0; i < raw.frames.size(); ++i) {
-    EXPECT_TRUE(
-        writer.Append(raw.frames[i], raw.entries[i].content_bytes, raw.frame_ms[i], 0).ok());
+    EXPECT_TRUE(writer.Append(BatchOf(raw, i, 0)).ok());
   }
   EXPECT_TRUE(writer.Finish(raw.trailer).ok());
-  EXPECT_EQ(writer.compressed_bytes(), sink.content().size());
+  EXPECT_EQ(writer.written_bytes(), sink.content().size());
   return sink.content();
 }
 
@@ -99,14 +111,14 @@ TEST(SnapshotWriter, MakesRoomByDroppingTheNewestFrames) {
   test::MemorySink sink;
   SnapshotWriter writer(&sink, 0);
   for (size_t i = 0; i < raw.frames.size(); ++i) {
-    ASSERT_TRUE(writer.Append(raw.frames[i], raw.entries[i].content_bytes, 0, 1).ok());
+    ASSERT_TRUE(writer.Append(BatchOf(raw, i, 1)).ok());
   }
   EXPECT_EQ(writer.zero_pages(), raw.frames.size());
   const uint64_t end = sink.taken_bytes();
   ASSERT_TRUE(writer.MakeRoom(30).ok());
   EXPECT_LT(writer.zero_pages(), raw.frames.size());
-  EXPECT_EQ(sink.taken_bytes(), writer.compressed_bytes());
-  EXPECT_LE(writer.compressed_bytes() + writer.zero_pages() * 16 + 30, end);
+  EXPECT_EQ(sink.taken_bytes(), writer.written_bytes());
+  EXPECT_LE(writer.written_bytes() + writer.zero_pages() * 16 + 30, end);
   EXPECT_EQ(writer.plain_bytes(), writer.zero_pages() * 16384);
   const Status none = writer.MakeRoom(1 << 20);
   ASSERT_FALSE(none.ok());
@@ -117,8 +129,8 @@ TEST(SnapshotWriter, AFullDiskShowsAtAppend) {
   const RawSnapshot raw = Sample();
   test::MemorySink sink(raw.frames[0].size() + 3);
   SnapshotWriter writer(&sink, 0);
-  ASSERT_TRUE(writer.Append(raw.frames[0], raw.entries[0].content_bytes, 0, 0).ok());
-  const Status full = writer.Append(raw.frames[1], raw.entries[1].content_bytes, 0, 0);
+  ASSERT_TRUE(writer.Append(BatchOf(raw, 0, 0)).ok());
+  const Status full = writer.Append(BatchOf(raw, 1, 0));
   ASSERT_FALSE(full.ok());
   EXPECT_EQ(full.error().system_errno, ENOSPC);
   EXPECT_EQ(writer.plain_bytes(), raw.entries[0].content_bytes);
@@ -154,6 +166,33 @@ TEST(SnapshotFile, AReasonSaysWhyItIsNotComplete) {
   EXPECT_FALSE(snapshot.value()->complete());
   EXPECT_TRUE(snapshot.value()->damage().empty());
   EXPECT_EQ(snapshot.value()->trailer()->reason, std::string(kMaxReasonBytes, 'x'));
+}
+
+TEST(SnapshotSource, FlagsOfTheTrailerAreCaveats) {
+  for (const bool outcomes : {false, true}) {
+    for (const bool labels : {false, true}) {
+      RawSnapshot raw = Sample();
+      raw.trailer.outcomes_known = outcomes;
+      raw.trailer.labels_known = labels;
+      const test::MemoryFile file(raw.Build());
+      const auto source = SnapshotSource::Open(file.path());
+      ASSERT_TRUE(source.ok()) << source.error().message;
+      EXPECT_EQ(source.value()->outcomes_known(), outcomes);
+      EXPECT_EQ(source.value()->labels_known(), labels);
+      EXPECT_EQ(source.value()->Caveats().size(), (outcomes ? 0U : 1U) + (labels ? 0U : 1U));
+      EXPECT_EQ(source.value()->IncompleteReason(), "");
+    }
+  }
+}
+
+TEST(DecodeTrailer, AFlagOfLaterVersionsIsRefused) {
+  RawSnapshot raw = Sample();
+  Bytes head = EncodeTrailerHead(raw.trailer, static_cast<uint32_t>(raw.entries.size()));
+  test::Poke(head, 12, uint32_t{9});
+  raw.trailer_head = head;
+  const auto trailer = DecodeTrailer(raw.EncodedTrailer(), raw.entries);
+  ASSERT_FALSE(trailer.ok());
+  EXPECT_EQ(trailer.error().code, ErrorCode::kUnsupported);
 }
 
 TEST(SnapshotFile, FindsTheFrameOfEveryByte) {
@@ -252,7 +291,7 @@ TEST(SnapshotSource, ATornFileSaysWhatItDidNotReach) {
   const test::MemoryFile file(bytes);
   const auto source = SnapshotSource::Open(file.path());
   ASSERT_TRUE(source.ok()) << source.error().message;
-  const PageCounts counts = static_cast<const SnapshotSource&>(*source.value()).Counts();
+  const PageCounts counts = source.value()->Counts().value();
   // Three frames of 16 KiB hold the head, the 8 low pages and 3 of the high ones.
   EXPECT_EQ(counts.direct, 11U);
   EXPECT_EQ(counts.not_reached, test::kSmallCorePages - 11U);

@@ -81,6 +81,8 @@ TEST(DescribeHole, SaysWhy) {
   EXPECT_NE(describe(PageOutcome::kOffline).find("offline"), std::string::npos);
   EXPECT_NE(describe(PageOutcome::kAbsent).find("absent"), std::string::npos);
   EXPECT_NE(describe(PageOutcome::kNotReached).find("ended before"), std::string::npos);
+  EXPECT_NE(describe(PageOutcome::kExcluded).find("was excluded when it was dumped"),
+            std::string::npos);
   EXPECT_EQ(describe(PageOutcome::kUnreadable, EIO),
             "the page at physical 0x0000000000005000 cannot be read: EIO");
   EXPECT_NE(describe(PageOutcome::kUnreadable, EBADMSG).find("verify"), std::string::npos);

@@ -3,12 +3,14 @@
 // KcoreReader over a file that stands for kcore, so that its headers can be moved under it.
 #include "source/kcore_reader.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
 #include "source/kcore_source.h"
 #include "support/elf_builder.h"
+#include "support/fake_source.h"
 #include "support/files.h"
 
 namespace kcoredump {
@@ -19,8 +21,7 @@ using test::kPage;
 
 std::unique_ptr<KcoreReader> Open(const test::MemoryFile& file,
                                   const std::string& blocks = "/none") {
-  auto reader = KcoreReader::Create(file.Open(), PageFlagsReader("/none", kPage),
-                                    MemoryBlocks(blocks), kPage);
+  auto reader = KcoreReader::Create(file.Open(), {}, MemoryBlocks::Open(blocks).value(), kPage);
   EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);
   return reader.ok() ? std::move(reader.value()) : nullptr;
 }
@@ -71,6 +72,27 @@ TEST(KcoreReader, HeadersThatBecomeNonsenseAreAnErrorAndNotData) {
   EXPECT_EQ(reader->ReadUpTo(PhysAddr{test::kHighRam}, out), -EIO);
 }
 
+/// As many headers as before, which contradict each other: the old map must not outlive them.
+TEST(KcoreReader, AMapThatCannotBeMadeAnewIsNotReadByEither) {
+  const auto core = [](uint64_t second_ram) {
+    test::ElfBuilder elf;
+    elf.AddRam(test::kLowRam, 4 * kPage);
+    elf.AddRam(second_ram, 4 * kPage);
+    return elf.Build();
+  };
+  test::MemoryFile file(core(test::kHighRam));
+  const auto reader = Open(file);
+  file.Set(core(test::kLowRam + kPage));
+  Bytes out(kPage);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    EXPECT_EQ(reader->ReadUpTo(PhysAddr{test::kHighRam}, out), -EIO);
+  }
+  file.Set(core(test::kLowRam + 8 * kPage));
+  ASSERT_EQ(reader->ReadUpTo(PhysAddr{test::kLowRam + 8 * kPage}, out),
+            static_cast<int64_t>(kPage));
+  EXPECT_EQ(out, test::MemoryBytes(test::kLowRam + 8 * kPage, kPage));
+}
+
 TEST(KcoreReader, OfflineBlocksAreLabelledPageByPage) {
   const test::MemoryFile file(test::SmallCore().Build());
   const test::TempDir blocks;
@@ -101,9 +123,7 @@ TEST(KcoreReader, VmallocIsNotReadWithoutClearingTheKernelsBouncePage) {
 
 TEST(KcoreReader, NotAnElfIsAnError) {
   const test::MemoryFile file(Bytes(1000));
-  EXPECT_FALSE(KcoreReader::Create(file.Open(), PageFlagsReader("/none", kPage),
-                                   MemoryBlocks("/none"), kPage)
-                   .ok());
+  EXPECT_FALSE(KcoreReader::Create(file.Open(), {}, {}, kPage).ok());
 }
 
 TEST(ExplainRefusal, NamesTheCauseAndTheCure) {
@@ -115,12 +135,60 @@ TEST(ExplainRefusal, NamesTheCauseAndTheCure) {
   EXPECT_EQ(ExplainRefusal("/proc/kcore", EIO).code, ErrorCode::kIo);
 }
 
-TEST(KcoreSource, IsKnownByItsName) {
+class KcoreSourceTest : public ::testing::Test {
+ protected:
+  /// kcore and, beside it, its kpageflags, as files.
+  KcoreSourceTest() {
+    test::WriteFile(dir_.Path("kcore"), test::SmallCore().Build());
+    test::WriteFile(flags(), Bytes((test::kHighRam + test::kHighRamBytes) / kPage * 8));
+  }
+  [[nodiscard]] std::string flags() const { return dir_.Path("kpageflags"); }
+  [[nodiscard]] KcoreSource Source() const {
+    ElfCore core = test::ParseElf(test::SmallCore().Build()).value();
+    MemoryMap map = MemoryMap::Build(core, MemoryMap::Dialect::kKcore, kPage).value();
+    return {dir_.Path("kcore"), kPage, std::move(core), std::move(map), {}};
+  }
+  test::TempDir dir_;
+};
+
+TEST_F(KcoreSourceTest, APageFlagsFileThatAnsweredMustGoOnAnswering) {
+  const KcoreSource source = Source();
+  EXPECT_TRUE(source.NewReader().ok());
+  std::filesystem::remove(flags());
+  const auto reader = source.NewReader();
+  ASSERT_FALSE(reader.ok());
+  EXPECT_NE(reader.error().message.find(flags()), std::string::npos) << reader.error().message;
+}
+
+TEST_F(KcoreSourceTest, APageFlagsFileThatNeverAnsweredIsACaveat) {
+  std::filesystem::remove(flags());
+  const KcoreSource source = Source();
+  EXPECT_FALSE(source.labels_known());
+  ASSERT_FALSE(source.Caveats().empty());
+  EXPECT_NE(source.Caveats()[0].find("No such file"), std::string::npos) << source.Caveats()[0];
+  EXPECT_TRUE(source.NewReader().ok());
+}
+
+TEST(KcoreSource, IsKnownByItsFileSystem) {
   EXPECT_TRUE(KcoreSource::IsKcore("/proc/kcore"));
   const test::TempDir dir;
   test::WriteFile(dir.Path("kcore"), test::ToBytes("x"));
   EXPECT_FALSE(KcoreSource::IsKcore(dir.Path("kcore")));
   EXPECT_FALSE(KcoreSource::IsKcore("/no/such/kcore"));
+  EXPECT_FALSE(KcoreSource::IsKcore("/proc"));
+}
+
+/// /dev/core is one. Any file of procfs stands for kcore here, which is not to be had everywhere.
+TEST(KcoreSource, IsKnownThroughLinksAndDescriptors) {
+  const test::TempDir dir;
+  std::filesystem::create_symlink("/proc/version", dir.Path("core"));
+  std::filesystem::create_symlink("core", dir.Path("vmcore"));
+  EXPECT_TRUE(KcoreSource::IsKcore(dir.Path("core")));
+  EXPECT_TRUE(KcoreSource::IsKcore(dir.Path("vmcore")));
+  const UniqueFd fd(open("/proc/version", O_RDONLY | O_CLOEXEC));
+  EXPECT_TRUE(KcoreSource::IsKcore("/dev/fd/" + std::to_string(fd.get())));
+  const test::MemoryFile file(test::SmallCore().Build());
+  EXPECT_FALSE(KcoreSource::IsKcore(file.path()));
 }
 
 }  // namespace

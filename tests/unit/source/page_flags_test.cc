@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 #include <linux/kernel-page-flags.h>
+#include <sys/resource.h>
+
+#include <cerrno>
 
 #include "support/files.h"
 
@@ -29,10 +32,16 @@ TEST(OutcomeFromPageFlags, PoisonIsTheWorst) {
   EXPECT_EQ(OutcomeFromPageFlags(Bit(20) | Bit(23)), PageOutcome::kOffline);
 }
 
+PageFlagsReader Opened(const std::string& path) {
+  auto reader = PageFlagsReader::Open(path, kPage);
+  EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);
+  return reader.ok() ? std::move(reader.value()) : PageFlagsReader();
+}
+
 /// Labels of `pages` pages from `pfn` for a kpageflags of these entries.
 std::vector<PageOutcome> Labels(const std::vector<uint64_t>& flags, uint64_t pfn, size_t pages) {
   const test::MemoryFile file(std::as_bytes(std::span(flags)));
-  PageFlagsReader reader(file.path(), kPage);
+  PageFlagsReader reader = Opened(file.path());
   std::vector<PageLabel> labels(pages);
   reader.Label(PhysAddr{pfn * kPage}, labels);
   std::vector<PageOutcome> outcomes;
@@ -57,16 +66,34 @@ TEST(PageFlagsReader, KnowsNothingBeyondItsEnd) {
 TEST(PageFlagsReader, SaysHowFarItGoes) {
   const std::vector<uint64_t> flags(5);
   const test::MemoryFile file(std::as_bytes(std::span(flags)));
-  EXPECT_TRUE(PageFlagsReader(file.path(), kPage).Covers(PhysAddr{4 * kPage}));
-  EXPECT_FALSE(PageFlagsReader(file.path(), kPage).Covers(PhysAddr{5 * kPage}));
-  EXPECT_FALSE(PageFlagsReader("/no/such/file", kPage).Covers(PhysAddr{0}));
+  const PageFlagsReader reader = Opened(file.path());
+  EXPECT_TRUE(reader.Covers(PhysAddr{4 * kPage}));
+  EXPECT_FALSE(reader.Covers(PhysAddr{5 * kPage}));
+  EXPECT_FALSE(PageFlagsReader().Covers(PhysAddr{0}));
 }
 
-TEST(PageFlagsReader, WithoutTheFileNothingIsLabelled) {
-  PageFlagsReader reader("/no/such/file", kPage);
+TEST(PageFlagsReader, WithoutAFileNothingIsLabelled) {
+  PageFlagsReader reader;
   std::vector<PageLabel> labels(2);
   reader.Label(PhysAddr{0}, labels);
   EXPECT_EQ(labels, std::vector<PageLabel>(2));
+}
+
+TEST(PageFlagsReader, AFileThatCannotBeOpenedIsAnError) {
+  const auto reader = PageFlagsReader::Open("/no/such/file", kPage);
+  ASSERT_FALSE(reader.ok());
+  EXPECT_EQ(reader.error().system_errno, ENOENT);
+}
+
+/// A folder opens, and no read of it succeeds.
+TEST(PageFlagsReader, PagesWhoseFlagsCannotBeReadAreHolesWithTheErrno) {
+  const test::TempDir dir;
+  PageFlagsReader reader = Opened(dir.path());
+  EXPECT_FALSE(reader.Covers(PhysAddr{0}));
+  std::vector<PageLabel> labels(2);
+  reader.Label(PhysAddr{0}, labels);
+  const PageLabel unknown{.outcome = PageOutcome::kUnreadable, .system_errno = EISDIR};
+  EXPECT_EQ(labels, (std::vector<PageLabel>{unknown, unknown}));
 }
 
 constexpr uint64_t kHugeHead = Bit(KPF_HUGE) | Bit(KPF_COMPOUND_HEAD);
@@ -110,7 +137,7 @@ class MemoryBlocksTest : public ::testing::Test {
   }
   [[nodiscard]] Outcomes Labels(uint64_t at, size_t pages) const {
     std::vector<PageLabel> labels(pages);
-    MemoryBlocks(dir_.path()).Label(PhysAddr{at}, kPage, labels);
+    MemoryBlocks::Open(dir_.path()).value().Label(PhysAddr{at}, kPage, labels);
     Outcomes outcomes;
     for (const PageLabel& label : labels) outcomes.push_back(label.outcome);
     return outcomes;
@@ -133,7 +160,7 @@ TEST_F(MemoryBlocksTest, LabelsThePagesOfOfflineBlocks) {
 TEST_F(MemoryBlocksTest, SeesABlockThatGoesOfflineLater) {
   test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
   Block("memory0", "online\n");
-  const MemoryBlocks blocks(dir_.path());
+  const MemoryBlocks blocks = MemoryBlocks::Open(dir_.path()).value();
   std::vector<PageLabel> labels(1);
   blocks.Label(PhysAddr{0}, kPage, labels);
   EXPECT_EQ(labels[0].outcome, kRead);
@@ -149,6 +176,38 @@ TEST_F(MemoryBlocksTest, WithoutHotplugOrWithNonsenseNothingIsOffline) {
     test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes(size));
     EXPECT_EQ(Labels(0, 1), (Outcomes{kRead})) << size;
   }
+}
+
+TEST_F(MemoryBlocksTest, ABlockWhoseStateCannotBeReadIsAHoleWithTheErrno) {
+  test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
+  std::filesystem::create_directories(dir_.Path("memory0/state"));
+  const MemoryBlocks blocks = MemoryBlocks::Open(dir_.path()).value();
+  std::vector<PageLabel> labels(2);
+  blocks.Label(PhysAddr{0x8000000 - kPage}, kPage, labels);
+  EXPECT_EQ(labels[0], (PageLabel{.outcome = PageOutcome::kUnreadable, .system_errno = EISDIR}));
+  EXPECT_EQ(labels[1], PageLabel{});
+}
+
+/// What too many open files look like.
+TEST_F(MemoryBlocksTest, WithoutADescriptorToSpareNoBlockPassesForOnline) {
+  test::WriteFile(dir_.Path("block_size_bytes"), test::ToBytes("8000000\n"));
+  Block("memory0", "offline\n");
+  const MemoryBlocks blocks = MemoryBlocks::Open(dir_.path()).value();
+  std::vector<PageLabel> labels(1);
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{0, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  blocks.Label(PhysAddr{0}, kPage, labels);
+  const bool opens = MemoryBlocks::Open(dir_.path()).ok();
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(labels[0], (PageLabel{.outcome = PageOutcome::kUnreadable, .system_errno = EMFILE}));
+  EXPECT_FALSE(opens);
+}
+
+TEST_F(MemoryBlocksTest, WithoutSysfsNothingIsKnown) {
+  EXPECT_FALSE(MemoryBlocks::Open(dir_.Path("no/memory")).ok());
+  EXPECT_TRUE(MemoryBlocks::Open(dir_.Path("memory")).ok());
 }
 
 TEST_F(MemoryBlocksTest, TheLastPageOfTheAddressSpaceEnds) {

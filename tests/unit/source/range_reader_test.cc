@@ -156,7 +156,7 @@ TEST(RangeReader, TheLastPageOfTheAddressSpaceIsAskedForAndEnds) {
 
 TEST(RangeReader, TheReadersErrorIsPassedOn) {
   const auto source = test::FlatSource(4);
-  source->refuse_readers = true;
+  source->readers_to_refuse = test::FakeSource::kAllReaders;
   EXPECT_FALSE(RangeReader::Create(*source, {}).ok());
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -65,14 +66,23 @@ bool TouchesBadPages(uint64_t offset, size_t bytes) {
   return offset < first + kBadPages * kFusePageBytes && offset + bytes > first;
 }
 
+/// Whether a read of these bytes of the file returns at all.
+bool Returns(const char* path, bool bad) {
+  static std::atomic<bool> late{false};
+  if (std::strcmp(path, "/mute") == 0) return false;
+  if (std::strcmp(path, "/never") == 0) return !bad;
+  if (std::strcmp(path, "/late") != 0) return true;
+  if (bad) late = true;
+  return !late;
+}
+
 int Read(const char* path, char* out, size_t bytes, off_t at, fuse_file_info* /*file*/) {
   const auto offset = static_cast<uint64_t>(at);
   if (offset >= Image().size()) return 0;
   bytes = std::min<size_t>(bytes, Image().size() - offset);
-  if (TouchesBadPages(offset, bytes)) {
-    if (std::strcmp(path, "/eio") == 0) return -EIO;
-    while (std::strcmp(path, "/never") == 0) pause();
-  }
+  const bool bad = TouchesBadPages(offset, bytes);
+  while (!Returns(path, bad)) pause();
+  if (bad && std::strcmp(path, "/eio") == 0) return -EIO;
   if (std::strcmp(path, "/short") == 0) bytes = std::min(bytes, kShortBytes);
   std::memcpy(out, Image().data() + offset, bytes);
   return static_cast<int>(bytes);

@@ -25,6 +25,8 @@ constexpr unsigned char FuseByte(uint64_t index) {
 ///   eio    reads that touch the bad pages answer EIO
 ///   short  no read answers more than 1000 bytes
 ///   never  reads that touch the bad pages do not return
+///   mute   no read returns
+///   late   from the first read of a bad page on, no read returns
 class FuseKcore {
  public:
   /// Mounts below a new folder; mounted() tells whether that worked.

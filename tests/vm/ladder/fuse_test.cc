@@ -2,6 +2,8 @@
 //
 // Sources that behave badly: FUSE files standing for kcore. Needs /dev/fuse and the right to mount.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -85,6 +87,48 @@ TEST_F(FuseSource, CaptureOfEioIsCompleteWithHoles) {
   EXPECT_EQ(back.value().counts.unreadable, kBadPages);
   ASSERT_NE(back.value().FirstHole(), nullptr);
   EXPECT_EQ(back.value().FirstHole()->system_errno, EIO);
+}
+
+/// A capture of a source that stalls, which has to come back within some seconds.
+class StalledFuseSource : public FuseSource {
+ protected:
+  Result<CaptureReport> CaptureOf(const std::string& source) {
+    CaptureOptions options;
+    options.source = source;
+    options.output = output_;
+    options.stall_timeout_seconds = 1.5;
+    const auto start = std::chrono::steady_clock::now();
+    auto report = Capture(options);
+    const auto taken = std::chrono::steady_clock::now() - start;
+    EXPECT_GT(taken, std::chrono::milliseconds(1400));
+    EXPECT_LT(taken, std::chrono::seconds(15));
+    return report;
+  }
+};
+
+/// Headers and notes are read before any thread of the pipeline is there to be watched.
+TEST_F(StalledFuseSource, HeadersThatNeverComeEndTheCapture) {
+  const auto report = CaptureOf(mount_.File("mute"));
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kIo);
+  EXPECT_NE(report.error().message.find("did not return within 1.5 s"), std::string::npos)
+      << report.error().message;
+  EXPECT_NE(access(output_.c_str(), F_OK), 0);
+}
+
+/// After a stall the source is not asked for anything more: here that would hang for ever.
+TEST_F(StalledFuseSource, AStalledKcoreIsNotOpenedAgain) {
+  ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(mount(mount_.File("late").c_str(), kKcorePath, nullptr, MS_BIND, nullptr), 0);
+  const auto report = CaptureOf(kKcorePath);
+  umount2(kKcorePath, MNT_DETACH);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report.value().status, CaptureStatus::kPartial);
+  EXPECT_NE(report.value().page_flags, PageFlagsState::kNotApplicable);
+  EXPECT_NE(report.value().reason.find("did not return"), std::string::npos)
+      << report.value().reason;
+  unlink(report.value().output.c_str());
 }
 
 TEST_F(FuseSource, ReadThatNeverReturnsEndsAsPartialWithItsAddress) {

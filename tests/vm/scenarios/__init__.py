@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The VM tests: one function a scenario, each given a Context."""
 
-from . import damage, holes, hotplug, live, peers, refusal
+from . import crash, damage, formats, holes, hotplug, inspect, live, peers, refusal
 
 
 def _live(la57):
@@ -12,9 +12,11 @@ SCENARIOS = {
     "live-la57": _live(True),
     "live-4level": _live(False),
     "pipe": live.pipe,
+    "names": live.other_names,
     "sigint": lambda context: damage.interrupted(context, "INT"),
     "sigterm": lambda context: damage.interrupted(context, "TERM"),
     "enospc": damage.disk_full,
+    "erofs": damage.read_only,
     "unprivileged": refusal.unprivileged,
     "lockdown": refusal.lockdown,
     "kptr": refusal.hidden_addresses,
@@ -22,5 +24,8 @@ SCENARIOS = {
     "hwpoison": holes.poisoned_page,
     "ladder": holes.ladder,
     "hotplug": hotplug.run,
+    "panic": crash.panic,
+    "formats": formats.run,
+    "inspect": inspect.run,
     "peers": peers.run,
 }

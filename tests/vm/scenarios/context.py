@@ -38,12 +38,13 @@ class Outcome:
 class Context:
     """One run of one scenario on one kernel."""
 
-    def __init__(self, kernel, folder, kcoredump, pattern=None, ladder=None):
+    def __init__(self, kernel, folder, kcoredump, pattern=None, ladder=None, tasks=None):
         self.kernel = kernel
         self.folder = pathlib.Path(folder)
         self.kcoredump = kcoredump
         self.pattern = pattern
         self.ladder = ladder
+        self.tasks = tasks
 
     def need(self, name):
         """The path given with --NAME; it must have been."""
@@ -122,10 +123,10 @@ def capture(guest, arguments, prefix="", timeout=CAPTURE_SECONDS):
 def check_accounts(report):
     """The report's numbers of pages must add up."""
     pages = report["pages"]
-    parts = ("read", "unreadable", "hwpoison", "offline", "absent", "not_reached")
+    parts = ("read", "unreadable", "hwpoison", "offline", "absent", "not_reached", "excluded")
     check(sum(pages[part] for part in parts) == pages["total"], f"the page accounts do not add up: {pages}")
     held = sum(hole["pages"] for hole in report["holes"])
-    holes = sum(pages[part] for part in parts[1:-1])
+    holes = sum(pages[part] for part in parts[1:-2])
     # The list of a report is cut at 1000 entries.
     check(held == holes or len(report["holes"]) == 1000, f"the list of holes has {held} pages, the accounts {holes}")
 

@@ -104,3 +104,22 @@ def disk_full(context):
         check(copy.stat().st_size > least, f"only {copy.stat().st_size} bytes were kept on {copy.name}")
         info = check_partial(context, copy)
         print(f"{copy.name}: {copy.stat().st_size / 1e6:.1f} MB kept, {info['pages']}")
+
+
+def read_only(context):
+    """A disk that takes no more writes, not even a rename: what it has is told, and can be opened."""
+    with context.guest(disks=[context.disk()]) as guest:
+        guest.must("mount -t ext4 /dev/vda /mnt")
+        fill_with_noise(guest, NOISE_MIB)
+        watcher = ("(while [ $(ls -lA /mnt | awk '{ sum += $5 } END { print sum + 0 }') -lt %d ]; do sleep 0.1; done; "
+                   "echo u >/proc/sysrq-trigger) &\n" % HALF_WAY_BYTES)
+        outcome = capture(guest, f"-o /mnt/x.elf.zst {SLOW}", prefix=watcher)
+        check(outcome.status == 7, f"capture exits {outcome.status}: {outcome.messages}")
+        outcome.expect_words("read-only file system", "what was written is in /mnt/.x.elf.zst.")
+        left = guest.must("ls -A /mnt | grep -v lost+found").split()
+        check(len(left) == 1 and f"/mnt/{left[0]}" in outcome.messages, f"left: {left}; said: {outcome.messages}")
+        status, text = guest.run(f"kcoredump info -f /mnt/{left[0]} --json")
+        check(status == 6, f"info of the torn file exits {status}: {text}")
+        pages = json.loads(text)["pages"]
+        check(pages["read"] > 2000 and pages["not_reached"] > 0, f"the torn file holds {pages}")
+        print(f"torn on a read-only disk: {pages}")

@@ -29,7 +29,7 @@ BOOTS = 4
 # The DIMM comes when the output has grown to the first size; at the second one the capture waits for it.
 GROWN_BYTES, BRAKE_BYTES = 8 << 20, 24 << 20
 LEAST_EQUAL = 94
-SLOW = "--level 4 --threads 1 --stall-timeout 200"
+SLOW = "--level 4 --threads 1"
 # The kernel rebuilds the list at anyone's next open; how long it is stands in the first 64 bytes.
 OPENER = f"""(
 before=$(head -c 64 /proc/kcore | md5sum)

@@ -12,6 +12,10 @@ from vmlab.pattern import PAGES, check_pattern, parse_runs
 from .context import SEEK_TABLE_MAGIC, capture, check_accounts, prepare_pattern, zstd_test
 
 LEAST_EQUAL = 94.0
+MEMORY_KIB, FRAME_BYTES = 64 << 10, 16
+# Most that was ever resident, as long as the capture runs.
+WATCH_MEMORY = ("(while sleep 0.1; do grep VmHWM /proc/$(pidof kcoredump)/status; done >/tmp/hwm 2>/dev/null) & "
+                "watcher=$!;")
 SYMBOLS = ("_stext", "_etext", "__start_rodata", "__end_rodata", "linux_banner")
 
 
@@ -28,10 +32,13 @@ def run(context, la57):
         pages = parse_runs(prepare_pattern(guest))
         symbols = read_symbols(guest)
         ram_pages = iomem_pages(guest.must("cat /proc/iomem"))
-        outcome = capture(guest, "-o /mnt/x.elf.zst").expect(0)
-        guest.must("sync")
+        check_live_commands(context, guest)
+        outcome = capture(guest, "-o /mnt/x.elf.zst", prefix=WATCH_MEMORY).expect(0)
+        guest.must("kill $watcher; sync")
+        peak = max(int(line.split()[1]) for line in guest.must("cat /tmp/hwm").splitlines())
         guest.freeze_and_dump(context.folder / "truth")
         snapshot = context.pull(image, "/x.elf.zst")
+    check_memory(peak, context.info(snapshot)["frames"])
     check_report(outcome.report, context, snapshot)
     zstd_test(snapshot)
     core, truth = Core(context.unpack(snapshot)), Core(context.folder / "truth")
@@ -43,6 +50,21 @@ def run(context, la57):
     check_commands(context, snapshot, truth, core, symbols, pages)
     print(f"capture: {outcome.report['seconds']} s, {snapshot.stat().st_size / 1e6:.1f} MB, "
           f"{outcome.report['pages']}")
+
+
+def check_live_commands(context, guest):
+    """info and read on the running kernel itself."""
+    text = guest.must("kcoredump info")
+    check(context.kernel.release in text and "(kcore)" in text, f"info on the live kernel says:\n{text}")
+    banner = guest.must("kcoredump read linux_banner 64 --raw | cat")
+    check(f"Linux version {context.kernel.release}" in banner, f"linux_banner of the live kernel reads {banner}")
+
+
+def check_memory(peak_kib, frames):
+    """A capture stays below 64 MiB resident plus 16 bytes a frame, on a live kernel with its notes, too."""
+    limit = MEMORY_KIB + frames * FRAME_BYTES // 1024
+    check(0 < peak_kib < limit, f"the capture had {peak_kib} KiB resident, its limit is {limit}")
+    print(f"memory: at most {peak_kib / 1024:.1f} MiB resident")
 
 
 def read_symbols(guest):
@@ -182,3 +204,22 @@ def pipe(context):
     core = Core(context.unpack(arrived))
     check(core.type == ET_CORE and core.page_count() > 0, "what arrived is no core file")
     print(f"pipe: {arrived.stat().st_size / 1e6:.1f} MB, {core.page_count()} pages")
+
+
+# Ways to kcore that do not end in its name; the shell opens descriptor 9.
+OTHER_NAMES = ("/tmp/link", "/dev/core", "/dev/fd/9", "/tmp/bound")
+
+
+def other_names(context):
+    """kcore is kcore, whatever leads there: read with its labels, its kallsyms and a descriptor a thread."""
+    with context.guest(cpus=2, disks=[context.disk(512)]) as guest:
+        guest.must("mount -t ext4 /dev/vda /mnt; ln -s /proc/kcore /tmp/link; ln -sf /proc/kcore /dev/core;"
+                   "ln -sfn /proc/self/fd /dev/fd; touch /tmp/bound; mount --bind /proc/kcore /tmp/bound; exec 9</proc/kcore")
+        for name in OTHER_NAMES:
+            outcome = capture(guest, f"-f {name} -o /mnt/x.elf.zst --force --threads 2").expect(0)
+            report = outcome.report
+            check(report["page_flags"] == "used", f"{name}: page_flags is {report['page_flags']}")
+            check(report["kallsyms"] == "included", f"{name}: kallsyms is {report['kallsyms']}")
+            info = json.loads(guest.must(f"kcoredump info -f {name} --json"))
+            check(info["format"] == "kcore", f"{name} is taken for {info['format']}")
+            print(f"{name}: {report['pages']}")

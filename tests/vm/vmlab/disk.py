@@ -35,3 +35,13 @@ def pull(image, name, target):
     if not os.path.exists(target) or "not found" in done.stderr:
         raise LabError(f"{name} is not in {image}: {done.stderr.strip()}")
     return target
+
+
+def pull_folder(image, name, target):
+    """Copy the folder called `name` with all that is in it out of an ext4 image, into the folder `target`."""
+    done = subprocess.run([_tool("debugfs"), "-R", f'rdump "{name}" "{target}"', image],
+                          capture_output=True, text=True, check=False)
+    found = os.path.join(target, os.path.basename(name))
+    if not os.path.isdir(found) or "not found" in done.stderr:
+        raise LabError(f"{name} is not in {image}: {done.stderr.strip()}")
+    return found

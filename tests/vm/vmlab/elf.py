@@ -12,7 +12,8 @@ import struct
 from .errors import CheckFailed
 
 PAGE = 4096
-PT_LOAD, PT_NOTE, PT_LOOS, PT_HIOS, PN_XNUM = 1, 4, 0x60000000, 0x6FFFFFFF, 0xFFFF
+PROGRAM_HEADER_BYTES = 56
+PT_NULL, PT_LOAD, PT_NOTE, PT_LOOS, PT_HIOS, PN_XNUM = 0, 1, 4, 0x60000000, 0x6FFFFFFF, 0xFFFF
 KERNEL_IMAGE_START = 0xFFFFFFFF80000000
 ET_CORE, EM_X86_64 = 4, 62
 
@@ -99,6 +100,11 @@ class Core:
                 return segment.paddr + virtual - segment.vaddr
         raise CheckFailed(f"{self.path}: no PT_LOAD of the kernel image holds {virtual:#x}")
 
+    def pages_that_begin(self, start):
+        """Physical addresses of the pages whose first bytes are `start`."""
+        return {segment.paddr + at for segment in self.ram for at in range(0, segment.filesz, PAGE)
+                if self.data[segment.offset + at:segment.offset + at + len(start)] == start}
+
     def page_count(self):
         """Pages in all RAM segments."""
         return sum(segment.filesz // PAGE for segment in self.ram)
@@ -130,3 +136,30 @@ def other_extent(core, physical):
         if segment.paddr <= physical < segment.paddr + segment.filesz:
             return (segment.paddr + segment.filesz - physical) // PAGE * PAGE
     return 0
+
+
+def drop_vendor_segments(path):
+    """Make PT_NULL of the program headers of vendors' types, so that nobody looks there."""
+    for index, segment in enumerate(Core(path).segments):
+        if PT_LOOS <= segment.type <= PT_HIOS:
+            _overwrite(path, _program_headers_at(path) + index * PROGRAM_HEADER_BYTES, struct.pack("<I", PT_NULL))
+
+
+def hide_notes(path, owner):
+    """Give the notes of `owner` another owner, which nobody looks for."""
+    core = Core(path)
+    for segment in core.segments:
+        at = core.data.find(owner.encode() + b"\0", segment.offset, segment.offset + segment.filesz)
+        if segment.type == PT_NOTE and at >= 0:
+            _overwrite(path, at, b"X" * len(owner))
+
+
+def _program_headers_at(path):
+    with open(path, "rb") as file:
+        return struct.unpack_from("<Q", file.read(64), 32)[0]
+
+
+def _overwrite(path, at, data):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(data)

@@ -36,20 +36,21 @@ class Guest:
 
     `files` land in the guest's /bin. `disks` are raw images (/dev/vda, /dev/vdb, ...).
     `port` is a host file that receives what the guest writes to /dev/vport0p1 (the
-    node's name is `port_node`). `memory` is in MiB.
+    node's name is `port_node`). `memory` is in MiB. `modules` are loaded besides those that
+    every guest needs.
     """
 
     port_node = "/dev/vport0p1"
 
     def __init__(self, kernel, *, memory=512, cpus=1, la57=True, cmdline="", files=(), disks=(),
-                 port=None, qemu_args=(), interactive=False):
+                 port=None, qemu_args=(), interactive=False, modules=()):
         self.kernel = kernel
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="kcoredump-guest-"))
         self._process = self._shell = self.qmp = None
         self._count = 0
         self._buffer = b""
         archive = self._folder / "initramfs"
-        archive.write_bytes(initramfs.build(kernel, files))
+        archive.write_bytes(initramfs.build(kernel, files, (*initramfs.MODULES, *modules)))
         self._command = [
             shutil.which(QEMU) or QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-accel", "tcg,thread=multi", "-cpu", "max" if la57 else "max,la57=off", "-smp", str(cpus),
@@ -179,6 +180,12 @@ class Guest:
         if status != 0:
             raise LabError(f"in the guest: {command}: status {status}: {output.strip()}")
         return output
+
+    def crash(self, command):
+        """Run a command that ends this kernel, and wait for the shell of the crash kernel."""
+        encoded = base64.b64encode(command.encode())
+        self._shell.sendall(b"0 %s\n" % encoded)
+        self._read_until(b"\001ready\n", BOOT_SECONDS, None)
 
     def freeze_and_dump(self, path):
         """Stop the guest's CPUs and write its memory to `path`, exactly as it stands."""
