@@ -30,11 +30,13 @@ class WriteLog {
     while (marks_.size() > 1 && marks_[1].file_bytes <= taken_bytes) marks_.pop_front();
   }
 
-  /// Rewinds to the newest batch that the kernel took whole. kLimitExceeded: not even one.
+  /// Rewinds to the newest batch that the kernel took whole, once. kLimitExceeded: not even one, or
+  /// again.
   [[nodiscard]] Status GoBack(ByteSink& sink);
 
  private:
   std::deque<WriteMark> marks_{WriteMark{}};
+  bool went_back_ = false;  ///< a second time there is nothing left to give
 };
 
 }  // namespace kcoredump

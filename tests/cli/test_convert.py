@@ -44,7 +44,8 @@ class EveryFormat(ConvertCase):
             image, _ = self.convert(self.core, "image" + suffix)
             self.check_memory(image)
             info = json.loads(self.expect(cli.COMPLETE, "info", "-f", image, "--json").out)
-            self.assertEqual((name, 64), (info["format"], info["pages"]["total"]), info)
+            self.assertEqual(64, info["pages"]["total"], info)
+            self.assertEqual("flattened kdump" if name == "flattened" else name, info["format"])
             self.expect(cli.COMPLETE, "verify", image)
 
     def test_any_to_any_to_any(self):

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
 #include "base/file.h"
 #include "base/try.h"
 #include "format/plain_source.h"
@@ -23,6 +24,7 @@ NoteSegment NotesOf(const std::string& vmcoreinfo) {
   AppendNoteHeader(note, "VMCOREINFO", 0, static_cast<uint32_t>(vmcoreinfo.size()));
   const auto text = std::as_bytes(std::span(vmcoreinfo));
   note.insert(note.end(), text.begin(), text.end());
+  note.resize(AlignUp(note.size(), 4));  // libelf refuses a note whose padding is missing
   return NoteSegment::Copy(note);
 }
 

@@ -83,7 +83,7 @@ TEST_P(PageCodecTest, OnlyAsMuchOutputAsIsPromisedIsNeeded) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PageCodecTest, ::testing::ValuesIn(kCodecs),
-                         [](const auto& info) { return std::string(PageCodecName(info.param)); });
+                         [](const auto& codec) { return std::string(PageCodecName(codec.param)); });
 
 TEST(PageCompressor, ALevelThatDoesNotExist) {
   EXPECT_FALSE(PageCompressor::Create(PageCodec::kZlib, 42).ok());

@@ -69,7 +69,9 @@ TEST_F(KdumpDamage, CutOffAtManyLengths) {
     Judge();
     const auto source = OpenSource(file_.path());
     ASSERT_EQ(source.ok(), size >= headers - kPage + 32) << size;  // the second bitmap's bits
-    if (source.ok()) EXPECT_NE(source.value()->IncompleteReason(), "") << size;
+    if (source.ok()) {
+      EXPECT_NE(source.value()->IncompleteReason(), "") << size;
+    }
   }
 }
 

@@ -180,13 +180,6 @@ TEST(Verify, CanBeStopped) {
   EXPECT_EQ(report.error().code, ErrorCode::kCancelled);
 }
 
-TEST(Verify, AnElfCoreHasNothingToVerify) {
-  const test::MemoryFile file(test::SmallCore().Build());
-  const auto report = Verify(file.path(), test::OneThread());
-  ASSERT_FALSE(report.ok());
-  EXPECT_EQ(report.error().code, ErrorCode::kUnsupported);
-}
-
 TEST(Memory, ASecondReaderAndAMovedOneWork) {
   const test::MemoryFile file(RawSnapshot::Of(test::SmallCore().Build()).Build());
   auto memory = Memory::Open(file.path());
