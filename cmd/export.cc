@@ -28,25 +28,29 @@ int ExportIsf(Kernel& kernel, const IsfArguments& arguments) {
 }  // namespace
 
 void AddExport(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<IsfArguments>();
+  auto what = std::make_shared<std::string>();
   CLI::App* command =
       app.add_subcommand("export", "Write what other tools want to know of a kernel");
-  command->require_subcommand(1);
-  command->footer("  kcoredump export isf -f web1.elf.zst -o web1.json\n\n" +
-                  std::string(kExitHelp));
-  auto arguments = std::make_shared<IsfArguments>();
-  CLI::App* isf = command->add_subcommand(
-      "isf", "Volatility 3's symbol file, from BTF and kallsyms alone: no debuginfo is needed");
-  isf->footer("Volatility 3 looks for it in its folder volatility3/symbols/linux.\n\n" +
-              std::string(kExitHelp));
-  isf->add_option("-f,--file", arguments->look.file,
-                  "A dump of any format; default: the live kernel")
+  command->footer(
+      "isf: Volatility 3's symbol file for just this kernel, from BTF and kallsyms alone, without\n"
+      "debuginfo. Volatility 3 looks for it in its folder volatility3/symbols/linux.\n\n"
+      "  kcoredump export isf -f web1.elf.zst -o web1.json\n\n" +
+      std::string(kExitHelp));
+  command->add_option("WHAT", *what, "isf")
+      ->option_text(" ")
+      ->required()
+      ->check(CLI::IsMember({"isf"}));
+  command
+      ->add_option("-f,--file", arguments->look.file,
+                   "A dump of any format; default: the live kernel")
       ->option_text("FILE")
       ->check(NotEmpty());
-  isf->add_option("-o,--output", arguments->output, "The new file; default: standard output")
+  command->add_option("-o,--output", arguments->output, "The new file; default: standard output")
       ->option_text("FILE")
       ->check(NotEmpty());
-  isf->add_flag("--force", arguments->force, "Replace an existing file");
-  isf->callback([arguments, &context] {
+  command->add_flag("--force", arguments->force, "Replace an existing file");
+  command->callback([arguments, what, &context] {
     context.status =
         WithKernel(arguments->look, [&](Kernel& kernel) { return ExportIsf(kernel, *arguments); });
   });

@@ -108,8 +108,8 @@ int RunRead(ReadArguments arguments) {
   auto opened = Kernel::Open(arguments.look.file);
   if (!opened.ok()) return Fail(opened.error());
   Kernel& kernel = opened.value();
-  // A torn image: what is shown may be a hole.
-  const bool doubtful = kernel.torn();
+  // A torn image that cannot tell its holes: what is shown may be one.
+  const bool doubtful = kernel.torn() && !kernel.Caveats().empty();
   const auto at = kernel.Resolve((arguments.physical ? "phys:" : "") + arguments.where);
   if (!at.ok()) return FailWhere(at.error());
   if (*length != 0 && at.value().address + (*length - 1) < at.value().address) {

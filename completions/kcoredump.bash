@@ -11,6 +11,7 @@ declare -gA _kcoredump_options=(
              --stall-timeout --frame-size --force --json --progress"
   [convert]="-h --help --to --codec --level --threads --retries --stall-timeout --frame-size
              --force --json --progress"
+  [export]="-h --help -f --file -o --output --force"
   [info]="-h --help -f --file --json"
   [verify]="-h --help --threads --json"
   [read]="-h --help --phys --raw --width --symbols -f --file --json"
@@ -34,7 +35,7 @@ declare -gA _kcoredump_values=(
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert info verify read dis print sym vtop search log ps mod vmalloc"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -79,6 +80,8 @@ _kcoredump() {
     _kcoredump_words "${_kcoredump_options[$command]}" "$cur"
   elif [[ $command == main ]]; then
     _kcoredump_words "$_kcoredump_commands" "$cur"
+  elif [[ $command == export ]]; then
+    _kcoredump_words "isf" "$cur"
   elif [[ $command == verify || $command == convert ]]; then
     _kcoredump_files
   fi

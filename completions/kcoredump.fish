@@ -11,6 +11,7 @@ complete -c kcoredump -s h -l help -d 'Show help and exit'
 complete -c kcoredump -n __fish_use_subcommand -l version -d 'Show the version and exit'
 complete -c kcoredump -n __fish_use_subcommand -a capture -d 'Capture memory into a file'
 complete -c kcoredump -n __fish_use_subcommand -a convert -d 'Write a dump anew in another format'
+complete -c kcoredump -n __fish_use_subcommand -a export -d 'Write what other tools want to know'
 complete -c kcoredump -n __fish_use_subcommand -a info -d 'Describe an image or the live kernel'
 complete -c kcoredump -n __fish_use_subcommand -a verify -d 'Check an image'
 complete -c kcoredump -n __fish_use_subcommand -a read -d 'Show memory'
@@ -48,6 +49,11 @@ complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l frame-size -x 
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l force -d 'Replace an existing output file'
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l json -d 'One JSON report on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from export' -a isf
+complete -c kcoredump -n '__fish_seen_subcommand_from export' -s f -l file -r -F -d 'A dump of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from export' -s o -l output -r -F -d 'The new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from export' -l force -d 'Replace an existing file'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from info' -s f -l file -r -F -d 'What to describe'
 complete -c kcoredump -n '__fish_seen_subcommand_from info' -l json -d 'One JSON object on standard output'

@@ -126,7 +126,7 @@ class Print(cli.TestCase):
         for expression, said in (
                 ("struct thng@thing", "near: thing"), ("struct thing@thing.nme", "near: name"),
                 ("struct thing@thng", '"thng"'), ("struct thing@thing.name.x", "has no members"),
-                ("struct thing", "--layout"), ("thing.name", "'TYPE@thing.name'"), ("", "TYPE@")):
+                ("struct thing", "--layout"), ("thing.name", "'TYPE@"), ("", "TYPE@")):
             result = self.print(cli.USAGE, expression)
             self.assertEqual(b"", result.out)
             self.assertIn(said, result.err)
