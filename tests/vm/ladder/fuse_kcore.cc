@@ -50,6 +50,7 @@ const std::vector<unsigned char>& Image() {
 int GetAttributes(const char* path, struct stat* info, fuse_file_info* /*file*/) {
   *info = {};
   const bool root = std::strcmp(path, "/") == 0;
+  if (std::strchr(path, '.') != nullptr) return -ENOENT;  // no companion of a file is here
   info->st_mode = root ? S_IFDIR | 0700 : S_IFREG | 0400;
   info->st_nlink = 1;
   info->st_size = root ? 0 : static_cast<off_t>(Image().size());
