@@ -2,7 +2,6 @@
 #include "base/file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,19 +17,6 @@ Result<UniqueFd> OpenForReading(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return SystemError(path, errno);
   return fd;
-}
-
-Result<UniqueFd> OpenAgain(int fd, const std::string& path) {
-  UniqueFd again(open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC));
-  if (again.valid()) return again;
-  KCD_ASSIGN(again, OpenForReading(path));
-  struct stat first {};
-  struct stat second {};
-  if (fstat(fd, &first) == 0 && fstat(again.get(), &second) == 0 && first.st_dev == second.st_dev &&
-      first.st_ino == second.st_ino) {
-    return again;
-  }
-  return MakeError(ErrorCode::kNotFound, path + " was replaced by another file");
 }
 
 Status AppendFile(const std::string& path, size_t max_bytes, std::vector<std::byte>& out) {

@@ -15,10 +15,6 @@ namespace kcoredump {
 /// Read-only, close-on-exec. The error names the path.
 [[nodiscard]] Result<UniqueFd> OpenForReading(const std::string& path);
 
-/// The same file, opened anew: the descriptor shares nothing with `fd`, which was opened at `path`.
-/// kNotFound: /proc is not mounted, and by now `path` is another file.
-[[nodiscard]] Result<UniqueFd> OpenAgain(int fd, const std::string& path);
-
 /// A whole file of /proc or /sys, whose st_size tells nothing, appended to `out`. LimitExceeded
 /// when it is longer than `max_bytes`; `out` is then as it was.
 [[nodiscard]] Status AppendFile(const std::string& path, size_t max_bytes,

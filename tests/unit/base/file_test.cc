@@ -20,21 +20,6 @@ TEST(OpenForReading, NamesThePathItCannotOpen) {
   EXPECT_NE(fd.error().message.find("/no/such/file"), std::string::npos);
 }
 
-TEST(OpenAgain, GivesTheSameFileAndAnotherPosition) {
-  const test::TempDir dir;
-  test::WriteFile(dir.Path("file"), test::ToBytes("abc"));
-  const auto first = OpenForReading(dir.Path("file"));
-  ASSERT_TRUE(first.ok());
-  ASSERT_EQ(lseek(first.value().get(), 2, SEEK_SET), 2);
-  std::filesystem::rename(dir.Path("file"), dir.Path("old"));
-  test::WriteFile(dir.Path("file"), test::ToBytes("xyz"));
-  const auto again = OpenAgain(first.value().get(), dir.Path("file"));
-  ASSERT_TRUE(again.ok()) << again.error().message;
-  Bytes out(3);
-  ASSERT_EQ(read(again.value().get(), out.data(), out.size()), 3);
-  EXPECT_EQ(test::ToText(out), "abc");
-}
-
 TEST(AppendFile, AppendsToWhatIsThere) {
   const test::MemoryFile file(test::ToBytes("world"));
   Bytes out = test::ToBytes("hello ");
