@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kcoredump/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -62,6 +63,8 @@ std::string HumanBytes(uint64_t bytes) {
 }
 
 std::string Escaped(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f; };
+  if (std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
   std::string shown;
   while (!text.empty()) {
     const size_t length = PrintableSequence(text);

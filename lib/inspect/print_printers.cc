@@ -30,6 +30,9 @@ std::string Quoted(const std::string& text, bool cut) {
 }
 
 std::string NumberText(const TypedValue& value) {
+  if (value.is_bool && value.number && *value.number <= 1) {
+    return *value.number == 1 ? "true" : "false";
+  }
   std::string text = Escaped(value.text);
   const bool printable = value.number && *value.number >= 0x20 && *value.number < 0x7f;
   if (value.is_char && printable) {

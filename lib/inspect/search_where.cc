@@ -127,17 +127,18 @@ void HitLocator::LoadVmalloc() {
   uint64_t looked_at = 0;
   for (const VmallocArea& area : areas.value()->areas) {
     if (area.phys) continue;  // a device's memory
-    for (uint64_t virt = AlignDown(area.start, page_bytes); virt < area.end; virt += page_bytes) {
-      if (++looked_at > kMaxAliasPages) {
-        notes_.push_back("vmalloc space is large: which matches lie in it is told for its first " +
-                         HumanBytes(kMaxAliasPages * page_bytes) + " alone");
-        break;
+    Range range{AlignDown(area.start, page_bytes), area.end};
+    range.end = range.begin + std::min(range.size(), (kMaxAliasPages - looked_at) * page_bytes);
+    for (const MappedRange& mapped : session_.kernel().MappedRanges(range)) {
+      for (uint64_t at = 0; at < mapped.virt.size(); at += page_bytes) {
+        vmalloc_.push_back({mapped.phys.value + at, mapped.virt.begin + at});
       }
-      const auto phys = session_.kernel().Translate(VirtAddr{virt});
-      if (phys.ok()) vmalloc_.push_back({phys.value().value, virt});
-      if (virt > ~uint64_t{0} - page_bytes) break;
     }
-    if (looked_at > kMaxAliasPages) break;
+    looked_at += (range.size() + page_bytes - 1) / page_bytes;
+    if (range.end == area.end) continue;
+    notes_.push_back("vmalloc space is large: which matches lie in it is told for its first " +
+                     HumanBytes(kMaxAliasPages * page_bytes) + " alone");
+    break;
   }
   std::sort(vmalloc_.begin(), vmalloc_.end());
 }

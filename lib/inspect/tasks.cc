@@ -62,6 +62,17 @@ struct TaskFields {
   Field signal;
   Field thread_next;
   Field thread_prev;
+
+  /// How much of a task_struct is read. Behind it lies the FPU state, which may fill a page with
+  /// zeros, and dumps leave those out.
+  [[nodiscard]] uint64_t end() const {
+    uint64_t end = 0;
+    for (const Field& field : {next, prev, pid, tgid, comm, state, exit_state, flags, cpu, start,
+                               parent, cred, mm, signal, thread_next, thread_prev}) {
+      end = std::max(end, field.offset + field.bytes);
+    }
+    return end;
+  }
 };
 
 /// The first of `paths` that this kernel has.
@@ -111,8 +122,8 @@ class TaskWalker {
   [[nodiscard]] const TaskFields& fields() const { return fields_; }
 
  private:
-  TaskWalker(const TaskSources& sources, Findings& findings, Layout task, TaskFields fields)
-      : sources_(sources), findings_(findings), task_(std::move(task)), fields_(fields) {}
+  TaskWalker(const TaskSources& sources, Findings& findings, const TaskFields& fields)
+      : sources_(sources), findings_(findings), fields_(fields) {}
   void FindOthers();
   bool WalkThreads(const Record& leader, const Visit& visit);
   void Report(const ListOutcome& walk);
@@ -121,7 +132,6 @@ class TaskWalker {
 
   const TaskSources& sources_;
   Findings& findings_;
-  Layout task_;
   TaskFields fields_;
   Field thread_head_;   ///< of signal_struct
   Field thread_count_;  ///< of signal_struct
@@ -132,9 +142,9 @@ class TaskWalker {
 };
 
 Result<TaskWalker> TaskWalker::Create(const TaskSources& sources, Findings& findings) {
-  KCD_ASSIGN(Layout task, Layout::Of(sources.types, "struct task_struct"));
+  KCD_ASSIGN(const Layout task, Layout::Of(sources.types, "struct task_struct"));
   KCD_ASSIGN(const TaskFields fields, FindFields(task, findings.notes));
-  TaskWalker walker(sources, findings, std::move(task), fields);
+  TaskWalker walker(sources, findings, fields);
   walker.FindOthers();
   return walker;
 }
@@ -177,7 +187,7 @@ bool TaskWalker::WalkThreads(const Record& leader, const Visit& visit) {
   bool more = true;
   ListVisitor visitor;
   visitor.load = [&](uint64_t node) -> Result<ListLinks> {
-    KCD_TRY(thread.Load(sources_.kernel, node - fields_.thread_next.offset, task_.bytes()));
+    KCD_TRY(thread.Load(sources_.kernel, node - fields_.thread_next.offset, fields_.end()));
     return ListLinks{thread.Unsigned(fields_.thread_next), thread.Unsigned(fields_.thread_prev)};
   };
   visitor.keep = [&](uint64_t, bool) {
@@ -194,7 +204,7 @@ void TaskWalker::Walk(uint64_t init_task, bool threads, const Visit& visit) {
   Record task;
   ListVisitor visitor;
   visitor.load = [&](uint64_t node) -> Result<ListLinks> {
-    KCD_TRY(task.Load(sources_.kernel, node - fields_.next.offset, task_.bytes()));
+    KCD_TRY(task.Load(sources_.kernel, node - fields_.next.offset, fields_.end()));
     return ListLinks{task.Unsigned(fields_.next), task.Unsigned(fields_.prev)};
   };
   visitor.keep = [&](uint64_t, bool) {

@@ -52,60 +52,74 @@ std::unique_ptr<PagedSpace> PagedSpace::WithRoot(PhysAddr root) const {
   return std::make_unique<PagedSpace>(physical_, arch_, paging_, root, !translations_.empty());
 }
 
-std::optional<PhysAddr> PagedSpace::TranslateAhead(const Ahead& ahead, uint64_t page) const {
+std::optional<DecodedEntry> PagedSpace::EntryAhead(const Ahead& ahead, uint64_t page) const {
   const uint64_t index = (page - ahead.begin) / paging_.levels.back().page_bytes();
   if (page < ahead.begin || index >= ahead.entries.size()) return std::nullopt;
-  const auto entry = arch_.Decode(paging_, paging_.levels.size() - 1, ahead.entries[index]);
-  return entry.kind == EntryKind::kPage ? std::optional(entry.target) : std::nullopt;
+  return arch_.Decode(paging_, paging_.levels.size() - 1, ahead.entries[index]);
 }
 
 /// Without it each page would cost a walk of its own, and each step of that a read of the source.
-void PagedSpace::LookAhead(const WalkStep& last, uint64_t next_page, uint64_t bytes, Ahead& ahead) {
+void PagedSpace::LookAhead(const WalkStep& last, uint64_t next_page, uint64_t wanted,
+                           Ahead& ahead) {
   const PagingLevel& level = paging_.levels.back();
   const uint64_t in_table = (uint64_t{1} << level.index_bits) - (last.index + 1);
-  const uint64_t wanted = (bytes + level.page_bytes() - 1) / level.page_bytes();
   ahead.begin = next_page;
-  ahead.entries.resize(std::min(in_table, wanted));
+  ahead.entries.resize(std::min(in_table, (wanted + level.page_bytes() - 1) / level.page_bytes()));
   const auto entries = std::as_writable_bytes(std::span(ahead.entries));
   if (!physical_.Read(last.entry_address().value + sizeof(uint64_t), entries).ok()) {
     ahead.entries.clear();
   }
 }
 
-/// As Translate; `bytes_left` covers pages that follow each other in physical memory, too.
-Result<PhysAddr> PagedSpace::TranslateRange(uint64_t address, uint64_t bytes, Ahead& ahead,
-                                            uint64_t* bytes_left) {
-  if (!translations_.empty()) return Translate(VirtAddr{address}, bytes_left);
+Result<PagedSpace::Stretch> PagedSpace::StretchAt(uint64_t address, uint64_t wanted, Ahead& ahead) {
   const uint64_t page_bytes = paging_.levels.back().page_bytes();
   const uint64_t inside = address & (page_bytes - 1);
-  auto phys = TranslateAhead(ahead, address - inside);
-  if (phys) {
-    phys->value += inside;
-    *bytes_left = page_bytes - inside;
+  Stretch stretch{.phys = {}, .bytes = page_bytes - inside};
+  if (const auto entry = EntryAhead(ahead, address - inside)) {
+    if (entry->kind == EntryKind::kPage) stretch.phys = PhysAddr{entry->target.value + inside};
   } else {
     KCD_ASSIGN(const PageWalk walk, Walk(VirtAddr{address}));
-    if (!walk.phys) return NotMapped(address);
-    phys = walk.phys;
-    *bytes_left = walk.page_bytes - (address & (walk.page_bytes - 1));
-    if (walk.page_bytes == page_bytes && bytes > *bytes_left) {
-      LookAhead(walk.steps.back(), address + *bytes_left, bytes - *bytes_left, ahead);
+    const size_t level = walk.steps.size() - 1;
+    const uint64_t span = walk.phys ? walk.page_bytes : paging_.levels[level].page_bytes();
+    stretch = {.phys = walk.phys, .bytes = span - (address & (span - 1))};
+    if (level + 1 == paging_.levels.size() && wanted > stretch.bytes) {
+      LookAhead(walk.steps.back(), address + stretch.bytes, wanted - stretch.bytes, ahead);
     }
   }
-  while (*bytes_left < bytes) {
-    const auto next = TranslateAhead(ahead, address + *bytes_left);
-    if (!next || next->value != phys->value + *bytes_left) break;
-    *bytes_left += page_bytes;
+  while (stretch.phys && stretch.bytes < wanted) {
+    const auto next = EntryAhead(ahead, address + stretch.bytes);
+    if (!next || next->kind != EntryKind::kPage) break;
+    if (next->target.value != stretch.phys->value + stretch.bytes) break;
+    stretch.bytes += page_bytes;
   }
-  return *phys;
+  return stretch;
+}
+
+std::vector<MappedRange> PagedSpace::MappedRanges(const Range& virt) {
+  std::vector<MappedRange> found;
+  Ahead ahead;
+  for (uint64_t at = virt.begin; at < virt.end;) {
+    auto stretch = StretchAt(at, virt.end - at, ahead);
+    if (!stretch.ok()) stretch = Stretch{.phys = {}, .bytes = paging_.levels.back().page_bytes()};
+    const uint64_t bytes = std::min(stretch.value().bytes, virt.end - at);
+    if (const auto& phys = stretch.value().phys) found.push_back({{at, at + bytes}, *phys});
+    at += bytes;
+  }
+  return found;
 }
 
 Status PagedSpace::Read(uint64_t address, std::span<std::byte> out) {
   Ahead ahead;
   while (!out.empty()) {
-    uint64_t left = 0;
-    KCD_ASSIGN(const PhysAddr phys, TranslateRange(address, out.size(), ahead, &left));
-    const size_t step = std::min<uint64_t>(out.size(), left);
-    if (Status status = physical_.Read(phys.value, out.first(step)); !status.ok()) {
+    Stretch stretch;
+    if (translations_.empty()) {
+      KCD_ASSIGN(stretch, StretchAt(address, out.size(), ahead));
+      if (!stretch.phys) return NotMapped(address);
+    } else {
+      KCD_ASSIGN(stretch.phys, Translate(VirtAddr{address}, &stretch.bytes));
+    }
+    const size_t step = std::min<uint64_t>(out.size(), stretch.bytes);
+    if (Status status = physical_.Read(stretch.phys->value, out.first(step)); !status.ok()) {
       return std::move(status.error()).WithContext(HexAddress(address));
     }
     address += step;
@@ -204,6 +218,10 @@ Result<PhysAddr> KernelSpace::Translate(VirtAddr address) {
 Result<PageWalk> KernelSpace::Walk(VirtAddr address) {
   if (paged_ == nullptr) return MakeError(ErrorCode::kUnsupported, paging_missing_);
   return paged_->Walk(address);
+}
+
+std::vector<MappedRange> KernelSpace::MappedRanges(const Range& virt) {
+  return paged_ == nullptr ? std::vector<MappedRange>() : paged_->MappedRanges(virt);
 }
 
 Result<std::unique_ptr<PagedSpace>> KernelSpace::WithRoot(PhysAddr root) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/range.h"
 #include "kernel/kernel_facts.h"
 #include "source/memory_source.h"
 #include "space/memory_view.h"
@@ -15,6 +16,12 @@
 #include "space/physical_space.h"
 
 namespace kcoredump {
+
+/// Virtual addresses that one piece of physical memory stands behind.
+struct MappedRange {
+  Range virt;
+  PhysAddr phys;
+};
 
 /// Memory seen through page tables. For one thread. What it is made of must outlive it.
 class PagedSpace : public MemoryView {
@@ -26,6 +33,9 @@ class PagedSpace : public MemoryView {
   [[nodiscard]] Result<PageWalk> Walk(VirtAddr address);
   /// kUnreadable: not mapped. With the bytes of the mapping from there on.
   [[nodiscard]] Result<PhysAddr> Translate(VirtAddr address, uint64_t* bytes_left);
+  /// What of `virt` is mapped, by address; tables that are damaged or missing map nothing. Costs a
+  /// step for each table of the lowest level at least: the caller limits the range.
+  [[nodiscard]] std::vector<MappedRange> MappedRanges(const Range& virt);
   /// The same memory and paging under another root table.
   [[nodiscard]] std::unique_ptr<PagedSpace> WithRoot(PhysAddr root) const;
 
@@ -40,10 +50,14 @@ class PagedSpace : public MemoryView {
     uint64_t begin = 0;  ///< the virtual address of the first one's page
     std::vector<uint64_t> entries;
   };
-  [[nodiscard]] std::optional<PhysAddr> TranslateAhead(const Ahead& ahead, uint64_t page) const;
-  [[nodiscard]] Result<PhysAddr> TranslateRange(uint64_t address, uint64_t bytes, Ahead& ahead,
-                                                uint64_t* bytes_left);
-  void LookAhead(const WalkStep& last, uint64_t next_page, uint64_t bytes, Ahead& ahead);
+  /// What stands behind an address and those that follow it.
+  struct Stretch {
+    std::optional<PhysAddr> phys;  ///< nothing: not mapped
+    uint64_t bytes = 0;            ///< physically contiguous, or all not mapped; at least one
+  };
+  [[nodiscard]] std::optional<DecodedEntry> EntryAhead(const Ahead& ahead, uint64_t page) const;
+  [[nodiscard]] Result<Stretch> StretchAt(uint64_t address, uint64_t wanted, Ahead& ahead);
+  void LookAhead(const WalkStep& last, uint64_t next_page, uint64_t wanted, Ahead& ahead);
 
   MemoryView& physical_;
   const Architecture& arch_;
@@ -64,6 +78,8 @@ class KernelSpace : public MemoryView {
   [[nodiscard]] Result<PhysAddr> Translate(VirtAddr address);
   /// kUnsupported: this image does not tell where its page tables are, and why.
   [[nodiscard]] Result<PageWalk> Walk(VirtAddr address);
+  /// As PagedSpace's; nothing without page tables.
+  [[nodiscard]] std::vector<MappedRange> MappedRanges(const Range& virt);
   /// Another root, a process's, with this kernel's paging.
   [[nodiscard]] Result<std::unique_ptr<PagedSpace>> WithRoot(PhysAddr root);
   /// Empty: page tables are walked; otherwise why not.

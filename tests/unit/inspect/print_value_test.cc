@@ -111,6 +111,83 @@ TEST_F(PrintValueTest, AListHeadAsCHasIt) {
   EXPECT_EQ(value["members"][1]["offset"], 8);
 }
 
+TEST_F(PrintValueTest, NumbersOfEachKind) {
+  const uint32_t s64 = btf_.AddInt("long int", 8, 1);
+  const uint32_t wide = btf_.AddInt("__int128", 16);
+  const uint32_t real = btf_.AddFloat("double", 8);
+  btf_.AddStruct("numbers", 64,
+                 {{"i", int_, 0},
+                  {"yes", bool_, 32},
+                  {"letter", char_, 40},
+                  {"newline", char_, 48},
+                  {"small", u64_, 64},
+                  {"large", u64_, 128},
+                  {"negative", s64, 192},
+                  {"wide", wide, 256},
+                  {"real", real, 384}});
+  memory_.Put(kBase, std::string(64, '\0'));
+  memory_.PutValue<int32_t>(kBase, -5);
+  memory_.PutValue<uint8_t>(kBase + 4, 1);
+  memory_.Put(kBase + 5, "A\n");
+  memory_.PutValue<uint64_t>(kBase + 8, 77);
+  memory_.PutValue<uint64_t>(kBase + 16, 0x17ffffc0000200);
+  memory_.PutValue<int64_t>(kBase + 24, -1);
+  memory_.PutValue<uint64_t>(kBase + 40, 1);
+  memory_.PutValue<double>(kBase + 48, 1.5);
+  EXPECT_EQ(Text("struct numbers"),
+            "(struct numbers) @ 0xffffffff82000000 = {\n"
+            "  i = -5,\n"
+            "  yes = true,\n"
+            "  letter = 65 'A',\n"
+            "  newline = 10,\n"
+            "  small = 77,\n"
+            "  large = 6755398367314432 (0x17ffffc0000200),\n"
+            "  negative = -1,\n"
+            "  wide = 0x10000000000000000,\n"
+            "  real = 1.500000\n"
+            "}\n");
+  const json members = Json("struct numbers")["members"];
+  EXPECT_EQ(members[0]["value"], -5);
+  EXPECT_EQ(members[1]["value"], true);
+  EXPECT_EQ(members[2]["value"], 65);
+  EXPECT_EQ(members[5]["value"], 0x17ffffc0000200);
+  EXPECT_EQ(members[5]["hex"], "0x0017ffffc0000200");
+  EXPECT_EQ(members[6]["value"], -1);
+  EXPECT_FALSE(members[0].contains("hex"));
+}
+
+TEST_F(PrintValueTest, BitfieldsSignedAndAcrossBytes) {
+  btf_.AddStruct("bits", 16,
+                 {{"one", u32_, 0, 1},
+                  {"three", u32_, 1, 3},
+                  {"minus", int_, 4, 3},
+                  {"across", u32_, 7, 17},
+                  {"most", u64_, 27, 64},
+                  {"flag", bool_, 91, 1}});
+  // From the low bits up: 1, 101, 110, 1 0000 0000 0000 0001, 000, then 64 bits from bit 27 on.
+  const uint64_t first = 1 | 5 << 1 | 6 << 4 | uint64_t{0x10001} << 7;
+  const uint64_t most = 0x8000000000000003;
+  memory_.PutValue<uint64_t>(kBase, first | most << 27);
+  memory_.PutValue<uint64_t>(kBase + 8, most >> 37 | uint64_t{1} << 27);
+  EXPECT_EQ(Text("struct bits"),
+            "(struct bits) @ 0xffffffff82000000 = {\n"
+            "  one = 1,\n"
+            "  three = 5,\n"
+            "  minus = -2,\n"
+            "  across = 65537,\n"
+            "  most = 9223372036854775811 (0x8000000000000003),\n"
+            "  flag = true\n"
+            "}\n");
+  EXPECT_EQ(Text("struct bits", ".minus"), "(int) @ 0xffffffff82000000 = -2\n");
+  EXPECT_EQ(
+      Text("struct bits", ".most"),
+      "(long unsigned int) @ 0xffffffff82000003 = 9223372036854775811 (0x8000000000000003)\n");
+  const json across = Json("struct bits", ".across");
+  EXPECT_EQ(across["value"], 65537);
+  EXPECT_EQ(across["bit"], 7);
+  EXPECT_EQ(across["bits"], 17);
+}
+
 TEST_F(PrintValueTest, EnumsByName) {
   const uint32_t state = btf_.AddEnum("state", {{"LIVE", 0}, {"GONE", 7}});
   const uint32_t sign = btf_.AddEnum("sign", {{"LESS", -1}, {"EQUAL", 0}}, true);
@@ -189,6 +266,34 @@ TEST_F(PrintValueTest, ArraysAndPartsOfThem) {
   EXPECT_NE(Refused("struct a", ".n[0][1]").message.find("has no elements"), std::string::npos);
 }
 
+TEST_F(PrintValueTest, StructsWithinStructsByDepth) {
+  AddListHead();
+  const uint32_t inner = btf_.AddStruct(
+      "inner", 24,
+      {{"a", int_, 0}, {"b", int_, 32}, {"c", int_, 64}, {"d", int_, 96}, {"e", u64_, 128}});
+  const uint32_t middle = btf_.AddStruct("middle", 24, {{"inner", inner, 0}});
+  btf_.AddStruct(
+      "outer", 88,
+      {{"middle", middle, 0}, {"list", list_head_, 192}, {"both", btf_.AddArray(inner, 2), 320}});
+  memory_.Put(kBase, std::string(88, '\0'));
+  memory_.PutValue<int32_t>(kBase + 8, 9);
+  EXPECT_EQ(Text("struct outer"),
+            "(struct outer) @ 0xffffffff82000000 = {\n"
+            "  middle = {…},\n"
+            "  list = {next = NULL, prev = NULL},\n"
+            "  both = {…}\n"
+            "}\n");
+  EXPECT_EQ(Text("struct outer", "", {.depth = 3}).substr(0, 106),
+            "(struct outer) @ 0xffffffff82000000 = {\n"
+            "  middle = {\n"
+            "    inner = {\n"
+            "      a = 0,\n"
+            "      b = 0,\n"
+            "      c = 9,\n");
+  EXPECT_NE(Text("struct outer", "", {.depth = 2}).find("inner = {…}"), std::string::npos);
+  EXPECT_EQ(Text("struct outer", ".middle.inner.c"), "(int) @ 0xffffffff82000008 = 9\n");
+}
+
 TEST_F(PrintValueTest, AnonymousPartsStandInPlace) {
   const uint32_t pair = btf_.AddStruct("", 8, {{"low", u32_, 0}, {"high", u32_, 32}});
   const uint32_t either = btf_.AddUnion("", 8, {{"all", u64_, 0}, {"", pair, 0}});
@@ -221,6 +326,26 @@ TEST_F(PrintValueTest, PointersAreFollowed) {
   const Error null = Refused("struct node", ".next->next->value");
   EXPECT_EQ(null.code, ErrorCode::kUnreadable);
   EXPECT_NE(null.message.find("NULL"), std::string::npos) << null.message;
+}
+
+TEST_F(PrintValueTest, StringsOfCharPointers) {
+  btf_.AddStruct("s", 32,
+                 {{"name", btf_.AddPointer(btf_.AddConst(char_)), 0},
+                  {"binary", btf_.AddPointer(char_), 64},
+                  {"missing", btf_.AddPointer(char_), 128}});
+  memory_.Put(kBase, std::string(4096, '\0'));
+  memory_.PutValue<uint64_t>(kBase, kBase + 0x100);
+  memory_.PutValue<uint64_t>(kBase + 8, kBase + 0x110);
+  memory_.PutValue<uint64_t>(kBase + 16, 0x5000);
+  memory_.Put(kBase + 0x100, std::string_view("ext4\0", 5));
+  memory_.Put(kBase + 0x110, std::string_view("\x1b\0", 2));
+  EXPECT_EQ(Text("struct s"),
+            "(struct s) @ 0xffffffff82000000 = {\n"
+            "  name = 0xffffffff82000100 \"ext4\",\n"
+            "  binary = 0xffffffff82000110,\n"
+            "  missing = 0x0000000000005000\n"
+            "}\n");
+  EXPECT_EQ(Json("struct s", ".name")["string"], "ext4");
 }
 
 TEST_F(PrintValueTest, StepsThatATypeDoesNotAllow) {
@@ -300,6 +425,20 @@ TEST_F(PrintValueTest, AStructThatHoldsItself) {
   EXPECT_FALSE(Read("struct anonymous", "", {.depth = 16}).findings.notes.empty());
 }
 
+TEST_F(PrintValueTest, AStructOfGigabytes) {
+  btf_.AddStruct("vast", 0xf0000000,
+                 {{"first", u64_, 0}, {"many", btf_.AddArray(u64_, 0x1c000000), 64}});
+  btf_.AddArray(btf_.AddArray(u64_, 0xffffffff), 0xffffffff);
+  memory_.Put(kBase, std::string(4096, '\0'));
+  memory_.PutValue<uint64_t>(kBase, 4);
+  const ValueAnswer answer = Read("struct vast");
+  EXPECT_EQ(answer.value.members[0].number, 4U);
+  EXPECT_EQ(answer.value.members[1].members.size(), kDefaultMaxElements);
+  const ValueAnswer all = Read("struct vast", "", {.max_elements = 0});
+  EXPECT_LE(all.value.members[1].members.size(), size_t{1} << 16);
+  EXPECT_EQ(all.findings.notes.size(), 2U);
+}
+
 TEST_F(PrintValueTest, MembersOutsideTheirStruct) {
   btf_.AddStruct("small", 8, {{"in", u32_, 0}, {"out", u64_, 0x1000}, {"half", u64_, 32}});
   btf_.AddStruct("bits", 4, {{"wide", u32_, 0, 64}, {"past", u32_, 0xfffff8, 8}});
@@ -311,6 +450,25 @@ TEST_F(PrintValueTest, MembersOutsideTheirStruct) {
   const ValueAnswer bits = Read("struct bits");
   EXPECT_EQ(bits.value.members[0].kind, ValueKind::kOpaque);
   EXPECT_EQ(bits.value.members[1].state, ValueState::kNotRead);
+}
+
+TEST_F(PrintValueTest, NumbersOfNoKnownWidth) {
+  btf_.AddStruct("odd", 64,
+                 {{"three", btf_.AddInt("three", 3), 0},
+                  {"none", btf_.AddInt("none", 0), 64},
+                  {"huge", btf_.AddInt("huge", 0x7fffffff), 64},
+                  {"enum", btf_.AddEnum("", {}), 64},
+                  {"void", 0, 128},
+                  {"function", btf_.AddFunction(), 128}});
+  memory_.Put(kBase, std::string(64, '\1'));
+  const ValueAnswer answer = Read("struct odd");
+  ASSERT_EQ(answer.value.members.size(), 6U);
+  for (const size_t i : {0, 1, 2, 4, 5}) {
+    EXPECT_EQ(answer.value.members[i].kind, ValueKind::kOpaque) << i;
+  }
+  EXPECT_EQ(answer.value.members[3].text, "16843009");
+  EXPECT_TRUE(json::accept(ToJson(answer)));
+  EXPECT_EQ(Refused("void", "").code, ErrorCode::kNotFound);
 }
 
 TEST_F(PrintValueTest, AnArrayOfItself) {
@@ -344,6 +502,42 @@ class LayoutTest : public PrintValueTest {
     return answer.ok() ? std::move(answer.value()) : LayoutAnswer{};
   }
 };
+
+TEST_F(LayoutTest, OffsetsSizesAndHoles) {
+  const uint32_t inner = btf_.AddStruct("inner", 8, {{"c", char_, 0}, {"n", int_, 32}});
+  const uint32_t either = btf_.AddUnion("", 8, {{"all", u64_, 0}, {"low", u32_, 0}});
+  btf_.AddStruct("s", 40,
+                 {{"one", u32_, 0, 1},
+                  {"two", u32_, 1, 2},
+                  {"inner", inner, 64},
+                  {"", either, 128},
+                  {"end", char_, 192}});
+  EXPECT_EQ(ToText(Layout("struct s"), {}),
+            "struct s: 40 bytes, 5 members, 1 hole (7 bytes and 5 bits), padding of 15 bytes\n"
+            "OFFSET     SIZE  MEMBER       TYPE\n"
+            "   0:0    1 bit  one          unsigned int\n"
+            "   0:1   2 bits  two          unsigned int\n"
+            "   0:3  61 bits  (hole)\n"
+            "     8        8  inner        struct inner\n"
+            "    16        8  (anonymous)  union {...}\n"
+            "    16        8    all        long unsigned int\n"
+            "    16        4    low        unsigned int\n"
+            "    24        1  end          char\n"
+            "    25       15  (padding)\n");
+  EXPECT_NE(ToText(Layout("struct s", "", 2), {}).find("  12        4    n "), std::string::npos);
+  EXPECT_EQ(ToText(Layout("struct s", ".inner.n"), {}), "int at offset 12 of struct s: 4 bytes\n");
+  EXPECT_EQ(ToText(Layout("struct s", ".two"), {}),
+            "unsigned int at offset 0:1 of struct s: 2 bits\n");
+  EXPECT_EQ(ToText(Layout("int"), {}), "int: 4 bytes\n");
+  const json parsed = json::parse(ToJson(Layout("struct s")));
+  EXPECT_EQ(parsed["bytes"], 40);
+  EXPECT_EQ(parsed["members"].size(), 5U);
+  EXPECT_EQ(parsed["members"][1]["bit"], 1);
+  EXPECT_EQ(parsed["members"][3]["name"], nullptr);
+  EXPECT_EQ(parsed["members"][3]["members"][1]["name"], "low");
+  EXPECT_EQ(parsed["holes"][0]["bits"], 61);
+  EXPECT_EQ(parsed["padding_bits"], 120);
+}
 
 TEST_F(LayoutTest, BehindAPointerOffsetsBeginAnew) {
   AddListHead();

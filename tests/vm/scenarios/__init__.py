@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The VM tests: one function a scenario, each given a Context."""
 
-from . import crash, damage, formats, holes, hotplug, inspect, live, peers, refusal
+from . import crash, damage, formats, holes, hotplug, inspect, live, peers, refusal, stale
 
 
 def _live(la57):
@@ -28,4 +28,5 @@ SCENARIOS = {
     "formats": formats.run,
     "inspect": inspect.run,
     "peers": peers.run,
+    "stale": stale.run,
 }

@@ -154,7 +154,8 @@ def check_commands(context, dump, said, tasks, name):
         got = look(context, dump, command)
         check(got == expected, f"{name}: {' '.join(command)} says\n{got.decode()[:600]}\nand of the ELF core\n"
               f"{expected.decode()[:600]}")
-    check(task_names(context, dump) == tasks, f"{name}: ps lists other tasks")
+    got = set(task_names(context, dump))
+    check(got == set(tasks), f"{name}: ps lists {sorted(got - set(tasks))} and lacks {sorted(set(tasks) - got)}")
 
 
 def split_set(context, core, core_path):

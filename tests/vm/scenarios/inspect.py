@@ -106,7 +106,7 @@ def check_follow(guest):
                "for i in $(seq 100); do [ -s /tmp/followed ] && break; sleep 0.1; done\n"
                f"echo '<5>{FOLLOWED}' >/dev/kmsg\n"
                f"for i in $(seq 100); do grep -q '{FOLLOWED}' /tmp/followed && break; sleep 0.1; done\n"
-               "kill -INT $follower; wait $follower")
+               "kill $follower; wait $follower")  # a job of a shell like this ignores SIGINT
     text = guest.must("dmesg >/tmp/said; tail -n 3 /tmp/followed; grep -c . /tmp/followed")
     lines = text.splitlines()
     check(sum(FOLLOWED in line for line in lines) == 1 and lines[-2].endswith(FOLLOWED),
@@ -165,7 +165,7 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_banner(answers, stage.version)
     yield lambda: judge_memory.check_process_pages(answers, stage, before.frames, after.frames)
     yield lambda: judge_memory.check_kernel_pages(answers, stage.kernel_addresses)
-    yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before.kcore, after.kcore, truth)
+    yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before, after, truth)
     yield lambda: judge_memory.check_process_memory(answers, digest)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
 

@@ -6,6 +6,7 @@ import re
 from vmlab.elf import PAGE
 from vmlab.errors import check
 
+from . import judge
 from .stage import INSIDE
 
 
@@ -31,7 +32,7 @@ def check_process_pages(answers, stage, before, after):
                   f"{right[0] and hex(right[0])}: {document['levels'][-1:]}")
             here, absent = here + (said is not None), absent + (said is None)
             sizes.add(document["page_bytes"])
-    check(here > 300 and absent > 0, f"only {here} pages present and {absent} absent: this proves little")
+    check(here > 200 and absent > 0, f"only {here} pages present and {absent} absent: this proves little")
     return f"{here} pages of processes, {absent} absent ones, in sizes {sorted(size for size in sizes if size)}"
 
 
@@ -48,10 +49,12 @@ def check_kernel_pages(answers, asked):
 def check_vmalloc_pages(answers, addresses, before, after, truth):
     """Pages of modules and vmalloc space: what `read` gives is what kcore gave, and vtop says where that is."""
     documents = answers.ask("vtop_vmalloc").documents()
+    # What is freed but not yet unmapped in vmallocinfo has no pages any more.
+    areas = [area for area, (_, pages) in judge.stable(before.texts.areas, after.texts.areas).items() if pages]
     same = 0
     for index, address in enumerate(addresses):
-        mine = before[index]
-        if mine != after[index]:
+        mine = before.kcore[index]
+        if mine != after.kcore[index] or not any(start <= address < end for start, end in areas):
             continue
         same += 1
         got = answers.ask(f"page_{index}")

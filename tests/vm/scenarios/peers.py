@@ -11,11 +11,11 @@ from vmlab import kernels, peers
 from vmlab.elf import PAGE, Core
 from vmlab.errors import check
 from vmlab.pattern import PAGES, pattern_page
+from vmlab.texts import task_comm
 
 from .context import capture, prepare_pattern
 
 HOLDER = "guest_pattern"
-COMM_CHARACTERS = 15
 LINKED_STEXT = 0xFFFFFFFF81000000
 DRGN_SCRIPT = pathlib.Path(__file__).parent.parent / "peers_drgn.py"
 LIST_TASKS = """cd /proc; for file in [0-9]*/task/[0-9]*/comm; do
@@ -77,14 +77,8 @@ def take(context, work, la57):
 
 
 def parse_tasks(text):
-    """Names by task number, from LIST_TASKS, as task->comm has them.
-
-    /proc shows a kernel thread's full name, and a kworker's with its present work appended.
-    """
-    tasks = {}
-    for number, name in (line.split(" ", 1) for line in text.splitlines()):
-        tasks[int(number)] = (re.split(r"[-+]", name)[0] if name.startswith("kworker/") else name)[:COMM_CHARACTERS]
-    return tasks
+    """Names by task number, from LIST_TASKS, as task->comm has them."""
+    return {int(number): task_comm(name) for number, name in (line.split(" ", 1) for line in text.splitlines())}
 
 
 def parse_modules(text):

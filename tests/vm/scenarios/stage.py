@@ -106,8 +106,8 @@ def kcore_headers(context, guest):
 
 def choose_process_pages(guest, tasks, area):
     """All of a small process, and parts of large ones."""
-    chosen = {"pattern": [(area, 256, 1), (area + (PAGES - 64) * PAGE, 64, 1)], "huge": [], "stopped": []}
-    for name, least, step in (("stopped", 0, 1), ("huge", 1 << 20, 61)):
+    chosen = {"pattern": [(area, 96, 1), (area + (PAGES - 32) * PAGE, 32, 1)], "huge": [], "stopped": []}
+    for name, least, step in (("stopped", 0, 1), ("huge", 1 << 20, 127)):
         for line in guest.must(f"cat /proc/{tasks[name]}/maps").splitlines():
             start, end = (int(part, 16) for part in line.split()[0].split("-"))
             if end - start >= least and "[vsyscall]" not in line:

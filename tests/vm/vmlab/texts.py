@@ -149,8 +149,12 @@ def unescape(text):
 
 
 def task_comm(name):
-    """task->comm, for /proc shows a kernel thread's full name, and a kworker's with its present work appended."""
-    return (re.split(r"[-+]", name)[0] if name.startswith("kworker/") else name)[:COMM_CHARACTERS]
+    """task->comm, for /proc shows a kernel thread's full name, and a kworker's with its present work appended.
+
+    A rescuer's name, kworker/R-QUEUE, is its own.
+    """
+    worker = name.startswith("kworker/") and not name.startswith("kworker/R-")
+    return (re.split(r"[-+]", name)[0] if worker else name)[:COMM_CHARACTERS]
 
 
 def parse_tasks(text, cmdlines):
