@@ -15,10 +15,10 @@
 namespace kcoredump {
 
 /// Most symbols listed for one glob.
-inline constexpr size_t kDefaultMaxMatches = 10000;
+inline constexpr size_t kDefaultMaxSymbols = 10000;
 
 struct SymbolQueryOptions {
-  size_t max_matches = kDefaultMaxMatches;  ///< for each glob; 0: all
+  size_t max_matches = kDefaultMaxSymbols;  ///< for each glob; 0: all
 };
 
 /// The area of vmalloc space that an address lies in, as /proc/vmallocinfo tells it (kernel:

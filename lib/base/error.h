@@ -4,12 +4,19 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "kcoredump/result.h"
 
 namespace kcoredump {
 
 [[nodiscard]] Error MakeError(ErrorCode code, std::string message);
+[[nodiscard]] inline Error Corrupt(std::string message) {
+  return MakeError(ErrorCode::kCorrupt, std::move(message));
+}
+[[nodiscard]] inline Error InvalidArgument(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
 
 /// "<what>: <strerror>", kIo with the errno kept (kPermission for EPERM/EACCES, kNotFound for
 /// ENOENT).

@@ -18,7 +18,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLookInterval{50};
+constexpr std::chrono::milliseconds kAnswerInterval{50};
 constexpr std::chrono::seconds kMostALook{1};
 
 /// What the opening thread and the waiting one have in common.
@@ -68,7 +68,7 @@ Result<std::shared_ptr<MemorySource>> OpenWatched(const std::string& path, doubl
     return SystemError("starting a thread", failure.code().value());
   }
   for (StallWatch stall; stall.Look(opening->watch) <= StallLimit(stall_seconds);) {
-    if (auto answer = opening->answer.PopFor(kLookInterval)) {
+    if (auto answer = opening->answer.PopFor(kAnswerInterval)) {
       thread.join();
       KCD_ASSIGN(std::unique_ptr<MemorySource> source, std::move(*answer));
       return std::shared_ptr<MemorySource>(std::move(source));

@@ -20,8 +20,6 @@ namespace kcoredump {
 
 namespace {
 
-Error Corrupt(std::string message) { return MakeError(ErrorCode::kCorrupt, std::move(message)); }
-
 std::string LibelfMessage() {
   const char* message = elf_errmsg(-1);
   return message != nullptr ? message : "unknown libelf error";

@@ -13,11 +13,7 @@
 
 namespace kcoredump {
 
-namespace {
-
-Error Corrupt(const std::string& message) { return MakeError(ErrorCode::kCorrupt, message); }
-
-}  // namespace
+namespace {}  // namespace
 
 Result<FrameCompressor> FrameCompressor::Create(int level) {
   FrameCompressor compressor(ZSTD_createCCtx());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/json_text.h"
 #include "kcoredump/log.h"
 #include "kcoredump/text.h"
 
@@ -115,10 +116,6 @@ void AddRecord(const LogRecord& record, const LogTextOptions& options, std::stri
     if (end == text.size()) return;
     text.remove_prefix(end + 1);
   }
-}
-
-ordered_json TextOrNull(const std::string& text) {
-  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
 
 ordered_json RecordJson(const LogRecord& record) {

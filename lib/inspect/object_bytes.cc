@@ -7,12 +7,7 @@
 
 namespace kcoredump {
 
-namespace {
-
-/// The smallest page there is: on kernels with larger ones a hole takes more steps.
-constexpr uint64_t kPageBytes = 4096;
-
-}  // namespace
+namespace {}  // namespace
 
 ObjectBytes ObjectBytes::Read(MemoryView& memory, uint64_t address, uint64_t bytes) {
   ObjectBytes object;
@@ -21,7 +16,8 @@ ObjectBytes ObjectBytes::Read(MemoryView& memory, uint64_t address, uint64_t byt
   const std::span<std::byte> out(object.bytes_);
   if (bytes == 0 || memory.Read(address, out).ok()) return object;
   for (uint64_t at = 0; at < bytes;) {
-    const uint64_t step = std::min(bytes - at, kPageBytes - (address + at) % kPageBytes);
+    const uint64_t step =
+        std::min(bytes - at, kSmallestPageBytes - (address + at) % kSmallestPageBytes);
     const Status read = memory.Read(address + at, out.subspan(at, step));
     if (!read.ok()) {
       if (object.holes_.empty()) object.reason_ = read.error().message;

@@ -25,8 +25,6 @@ struct Question {
   std::vector<PathStep> path;
 };
 
-Error Invalid(std::string what) { return MakeError(ErrorCode::kInvalidArgument, std::move(what)); }
-
 PrintOptions Limited(PrintOptions options) {
   options.depth = std::clamp(options.depth, 1U, kMaxPrintDepth);
   return options;
@@ -65,9 +63,9 @@ Result<Question> UnderstandVariable(Kernel& kernel, const TypeCatalog& types,
     const auto variable = types.Variable(name);
     if (!variable.ok()) continue;
     if (variable.value().per_cpu) {
-      return Invalid("\"" + std::string(name) +
-                     "\" is a per-CPU variable: give the address of one " + "CPU's, '" +
-                     types.NameOf(variable.value().type) + "@ADDRESS'");
+      return InvalidArgument("\"" + std::string(name) +
+                             "\" is a per-CPU variable: give the address of one " + "CPU's, '" +
+                             types.NameOf(variable.value().type) + "@ADDRESS'");
     }
     KCD_ASSIGN(Question question, ResolvePlace(kernel, place));
     question.spot.type = variable.value().type;
@@ -75,11 +73,11 @@ Result<Question> UnderstandVariable(Kernel& kernel, const TypeCatalog& types,
   }
   const std::string text(place);
   if (types.Find(SplitType(place).first).ok()) {
-    return Invalid("\"" + text +
-                   "\" is a type without an address; write 'TYPE@WHERE', or --layout");
+    return InvalidArgument("\"" + text +
+                           "\" is a type without an address; write 'TYPE@WHERE', or --layout");
   }
-  return Invalid("give the type, 'TYPE@" + text +
-                 "': this kernel's BTF does not tell those of its variables");
+  return InvalidArgument("give the type, 'TYPE@" + text +
+                         "': this kernel's BTF does not tell those of its variables");
 }
 
 Result<Question> Understand(Kernel& kernel, const TypeCatalog& types, std::string_view text) {
@@ -128,7 +126,8 @@ Result<ValueAnswer> ReadValue(Kernel& kernel, std::string_view expression,
 Result<LayoutAnswer> ReadLayout(Kernel& kernel, std::string_view expression,
                                 const PrintOptions& options) {
   if (expression.find('@') != std::string_view::npos) {
-    return Invalid("a layout has no address: write 'struct task_struct.comm', without the @");
+    return InvalidArgument(
+        "a layout has no address: write 'struct task_struct.comm', without the @");
   }
   KCD_ASSIGN(const TypeCatalog* types, TypesOf(kernel.session()));
   const auto [type, path] = SplitType(expression);

@@ -3,6 +3,7 @@
 // JSON of typed values and layouts.
 #include <nlohmann/json.hpp>
 
+#include "inspect/json_text.h"
 #include "kcoredump/print.h"
 #include "kcoredump/text.h"
 
@@ -11,10 +12,6 @@ namespace kcoredump {
 namespace {
 
 using nlohmann::ordered_json;
-
-ordered_json TextOrNull(const std::string& text) {
-  return text.empty() ? ordered_json(nullptr) : ordered_json(Escaped(text));
-}
 
 const char* KindName(ValueKind kind) {
   switch (kind) {
@@ -61,7 +58,7 @@ void AddLeaf(const TypedValue& value, ordered_json& json) {
       break;
     case ValueKind::kPointer:
       json["value"] = HexAddress(value.number.value_or(0));
-      json["symbol"] = TextOrNull(value.symbol);
+      json["symbol"] = TextOrNull(Escaped(value.symbol));
       if (value.string) json["string"] = *value.string;
       break;
     default:
@@ -109,7 +106,7 @@ void AddMembers(const LayoutEntry& parent, ordered_json& json) {
       json["holes"].push_back({{"offset", entry.offset}, {"bit", entry.bit}, {"bits", entry.bits}});
       continue;
     }
-    ordered_json member = {{"name", TextOrNull(entry.name)},
+    ordered_json member = {{"name", TextOrNull(Escaped(entry.name))},
                            {"type", Escaped(entry.type)},
                            {"offset", entry.offset},
                            {"bytes", entry.bytes}};
@@ -135,7 +132,7 @@ std::string ToJson(const ValueAnswer& answer) {
   json["address"] = HexAddress(answer.at.address);
   json["space"] = space == Target::Space::kPhysical ? "physical" : process ? "process" : "kernel";
   json["pid"] = process ? ordered_json(answer.at.pid) : ordered_json();
-  json["symbol"] = TextOrNull(answer.symbol);
+  json["symbol"] = TextOrNull(Escaped(answer.symbol));
   json["value"] = ValueJson(answer.value);
   json["notes"] = answer.findings.notes;
   json["incomplete"] = answer.findings.incomplete;
@@ -146,7 +143,7 @@ std::string ToJson(const LayoutAnswer& answer) {
   ordered_json json;
   json["type"] = Escaped(answer.whole.type);
   json["bytes"] = answer.whole.bytes;
-  json["within"] = TextOrNull(answer.within);
+  json["within"] = TextOrNull(Escaped(answer.within));
   json["at_offset"] = answer.at_offset;
   if (answer.whole.bits != 0) {
     json["bit"] = answer.whole.bit;

@@ -21,8 +21,6 @@ bool IsNameByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-Error Invalid(std::string what) { return MakeError(ErrorCode::kInvalidArgument, std::move(what)); }
-
 std::string Quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 std::optional<uint64_t> ParseIndex(std::string_view text) {
@@ -46,7 +44,7 @@ Result<PathStep> TakeIndex(std::string_view& path) {
                         ? first
                         : ParseIndex(inside.substr(std::min(dots + 2, inside.size())));
   if (!first || !last || *last < *first) {
-    return Invalid(Quoted(path) + " does not begin with an index; write [3], or [3..7]");
+    return InvalidArgument(Quoted(path) + " does not begin with an index; write [3], or [3..7]");
   }
   path.remove_prefix(close + 1);
   const bool range = dots != std::string_view::npos;
@@ -66,12 +64,12 @@ Result<PathStep> TakeOne(std::string_view& path) {
   } else if (path.starts_with('.')) {
     path.remove_prefix(1);
   } else {
-    return Invalid(Quoted(path) + " is no path; write .member, ->member or [3]");
+    return InvalidArgument(Quoted(path) + " is no path; write .member, ->member or [3]");
   }
   const auto end = std::find_if_not(path.begin(), path.end(), IsNameByte);
   step.name.assign(path.begin(), end);
   path.remove_prefix(step.name.size());
-  if (step.name.empty()) return Invalid(Quoted(whole) + " lacks the name of a member");
+  if (step.name.empty()) return InvalidArgument(Quoted(whole) + " lacks the name of a member");
   return step;
 }
 
@@ -95,7 +93,7 @@ bool HasMembers(const TypeCatalog& types, TypeRef type) {
 Result<Spot> TakeMember(const TypeCatalog& types, const Spot& from, const std::string& name) {
   if (!HasMembers(types, from.type)) {
     const TypeKind kind = types.KindOf(from.type);
-    return Invalid(
+    return InvalidArgument(
         Quoted(types.NameOf(from.type)) +
         (kind == TypeKind::kPointer ? " has no members; write ->" + name + " to follow the pointer"
          : kind == TypeKind::kForward ? " is only declared: this kernel's BTF has no members of it"
@@ -110,7 +108,7 @@ Result<Spot> TakeMember(const TypeCatalog& types, const Spot& from, const std::s
     return std::move(member.error());
   }
   const auto address = CheckedAdd(from.address, member.value().offset());
-  if (!address) return Invalid("." + name + " lies past the end of the address space");
+  if (!address) return InvalidArgument("." + name + " lies past the end of the address space");
   return Spot{.type = member.value().type,
               .address = *address,
               .bit = static_cast<uint8_t>(member.value().bit_offset % 8),
@@ -137,19 +135,19 @@ Result<Spot> TakeElements(const TypeCatalog& types, const Spot& from, const Path
     // An array of 0 elements is as long as its struct was allocated (C: a flexible array member).
     const uint64_t count = types.Count(from.type);
     if (count != 0 && step.last >= count) {
-      return Invalid("[" + std::to_string(step.last) + "] is past the end of " +
-                     Quoted(types.NameOf(from.type)));
+      return InvalidArgument("[" + std::to_string(step.last) + "] is past the end of " +
+                             Quoted(types.NameOf(from.type)));
     }
     to.type = types.Element(from.type);
   } else {
-    return Invalid(Quoted(types.NameOf(from.type)) + " has no elements");
+    return InvalidArgument(Quoted(types.NameOf(from.type)) + " has no elements");
   }
   KCD_ASSIGN(const uint64_t size, types.SizeOf(to.type));
   const auto begin = CheckedMultiply(step.first, size);
   const auto end = CheckedMultiply(step.last, size);
   const auto address = begin ? CheckedAdd(to.address, *begin) : std::nullopt;
   if (!address || !end || !CheckedAdd(to.address, *end)) {
-    return Invalid("an index past the end of the address space");
+    return InvalidArgument("an index past the end of the address space");
   }
   to.address = *address;
   if (step.kind != PathStep::Kind::kRange) return to;
@@ -164,7 +162,7 @@ Result<std::vector<PathStep>> ParsePath(std::string_view path) {
   std::vector<PathStep> steps;
   while (!path.empty()) {
     if (!steps.empty() && steps.back().kind == PathStep::Kind::kRange) {
-      return Invalid("only the last step can be a range; " + Quoted(path) + " follows one");
+      return InvalidArgument("only the last step can be a range; " + Quoted(path) + " follows one");
     }
     KCD_ASSIGN(steps.emplace_back(), TakeOne(path));
   }
@@ -202,7 +200,8 @@ Result<Spot> TakeStep(const TypeCatalog& types, const Spot& from, const PathStep
       return TakeMember(types, from, step.name);
     case PathStep::Kind::kArrow: {
       if (types.KindOf(from.type) != TypeKind::kPointer) {
-        return Invalid(Quoted(types.NameOf(from.type)) + " is no pointer; write ." + step.name);
+        return InvalidArgument(Quoted(types.NameOf(from.type)) + " is no pointer; write ." +
+                               step.name);
       }
       KCD_ASSIGN(const Spot pointee, Follow(types, from, follow));
       return TakeMember(types, pointee, step.name);

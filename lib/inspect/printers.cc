@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "inspect/json_text.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/text.h"
 
@@ -176,10 +177,6 @@ ordered_json PagesJson(const PageCounts& pages) {
           {"hwpoison", pages.hwpoison}, {"offline", pages.offline},
           {"absent", pages.absent},     {"not_reached", pages.not_reached},
           {"excluded", pages.excluded}};
-}
-
-ordered_json TextOrNull(const std::string& text) {
-  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
 
 ordered_json SegmentsJson(const ImageInfo& info) {

@@ -8,6 +8,7 @@
 #include "base/try.h"
 #include "format/registry.h"
 #include "inspect/evidence.h"
+#include "inspect/lazy.h"
 #include "kcoredump/text.h"
 #include "symbol/kallsyms.h"
 #include "symbol/runtime_symbols.h"
@@ -20,23 +21,6 @@ constexpr uint64_t kMaxBtfBytes = 64 << 20;
 
 /// About as long as it takes to look for a process among thousands.
 constexpr std::chrono::milliseconds kLiveProcessLasts{100};
-
-/// What is loaded at its first need: not tried yet, there, or the error that it ended with.
-template <typename T>
-class Lazy {
- public:
-  template <typename Load>
-  Result<const T*> Get(const Load& load) {
-    if (!result_) result_.emplace(load());
-    if (!result_->ok()) return result_->error();
-    return &result_->value();
-  }
-  [[nodiscard]] bool tried() const { return result_.has_value(); }
-  void Replace(T value) { result_.emplace(std::move(value)); }
-
- private:
-  std::optional<Result<T>> result_;
-};
 
 }  // namespace
 

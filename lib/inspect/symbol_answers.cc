@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/json_text.h"
 #include "inspect/session.h"
 #include "inspect/table.h"
 #include "kcoredump/symbols.h"
@@ -266,10 +267,6 @@ std::string AreaText(const AreaAnswer& area) {
   if (area.pages != 0) text += " " + Grouped(area.pages) + (area.pages == 1 ? " page" : " pages");
   for (const std::string& kind : area.kinds) text += " " + kind;
   return area.caller.empty() ? text : text + " " + area.caller;
-}
-
-ordered_json TextOrNull(const std::string& text) {
-  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
 
 ordered_json AreaJson(const std::optional<AreaAnswer>& area) {

@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kFramesAStep = 64;
 
 /// What one thread found wrong in a step of frames.
-struct StepResult {
+struct FrameStep {
   size_t first_frame = 0;
   uint64_t plain_bytes = 0;
   uint64_t file_bytes = 0;
@@ -43,8 +43,8 @@ std::optional<std::string> CheckFrame(const SnapshotFile& file, PlainReader& pla
   return std::nullopt;
 }
 
-StepResult CheckStep(const SnapshotFile& file, PlainReader& plain, size_t first) {
-  StepResult result{.first_frame = first, .damage = {}};
+FrameStep CheckStep(const SnapshotFile& file, PlainReader& plain, size_t first) {
+  FrameStep result{.first_frame = first, .damage = {}};
   const size_t end = std::min(first + kFramesAStep, file.frames().size());
   for (size_t index = first; index < end; ++index) {
     result.file_bytes += file.frames()[index].compressed_bytes;
@@ -76,13 +76,13 @@ Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const Verify
                    VerifyReport& report) {
   std::map<size_t, std::vector<std::string>> damage;  // by frame, for they come in any order
   uint64_t done_bytes = 0;
-  const auto make_worker = [&]() -> Result<ParallelSteps<StepResult>::Worker> {
+  const auto make_worker = [&]() -> Result<ParallelSteps<FrameStep>::Worker> {
     KCD_ASSIGN(PlainReader reader, PlainReader::Create(file));
     auto plain = std::make_shared<PlainReader>(std::move(reader));
-    return ParallelSteps<StepResult>::Worker(
+    return ParallelSteps<FrameStep>::Worker(
         [&file, plain](uint64_t step) { return CheckStep(*file, *plain, step * kFramesAStep); });
   };
-  const auto take = [&](StepResult result) {
+  const auto take = [&](FrameStep result) {
     done_bytes += result.file_bytes;
     report.plain_bytes += result.plain_bytes;
     report.damaged_frames += result.damaged_frames;
@@ -92,7 +92,7 @@ Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const Verify
     if (options.on_progress) options.on_progress(done_bytes, file->file_bytes());
   };
   const uint64_t steps = (file->frames().size() + kFramesAStep - 1) / kFramesAStep;
-  KCD_TRY(ParallelSteps<StepResult>(steps, options.cancel).Run(options.threads, make_worker, take));
+  KCD_TRY(ParallelSteps<FrameStep>(steps, options.cancel).Run(options.threads, make_worker, take));
   ListDamage(damage, report);
   return {};
 }

@@ -18,7 +18,7 @@ namespace {
 constexpr uint64_t kStepBytes = 4 * kMaxBatchBytes;
 
 /// What the pages of one step were like.
-struct StepResult {
+struct PageStep {
   uint64_t step = 0;
   uint64_t bytes = 0;
   PageCounts counts;
@@ -58,9 +58,9 @@ class StepReader {
   StepReader(const StepList& list, std::unique_ptr<RangeReader> reader)
       : list_(list), reader_(std::move(reader)), buffer_(kMaxBatchBytes) {}
 
-  StepResult Read(uint64_t step) {
+  PageStep Read(uint64_t step) {
     const Range range = list_.At(step);
-    StepResult result{.step = step, .bytes = range.size(), .counts = {}, .unreadable = {}};
+    PageStep result{.step = step, .bytes = range.size(), .counts = {}, .unreadable = {}};
     for (uint64_t at = range.begin; at < range.end; at += buffer_.size()) {
       const size_t bytes = std::min<uint64_t>(buffer_.size(), range.end - at);
       ReadReport report;
@@ -122,12 +122,12 @@ Result<VerifyReport> VerifyPages(const MemorySource& source, const VerifyOptions
   const StepList list(source.PresentRanges());
   std::map<uint64_t, std::vector<PageRun>> damage;  // by step, for they come in any order
   uint64_t done_bytes = 0;
-  const auto make_worker = [&]() -> Result<ParallelSteps<StepResult>::Worker> {
+  const auto make_worker = [&]() -> Result<ParallelSteps<PageStep>::Worker> {
     KCD_ASSIGN(auto reader, RangeReader::Create(source, {}));
     auto steps = std::make_shared<StepReader>(list, std::move(reader));
-    return ParallelSteps<StepResult>::Worker([steps](uint64_t step) { return steps->Read(step); });
+    return ParallelSteps<PageStep>::Worker([steps](uint64_t step) { return steps->Read(step); });
   };
-  const auto take = [&](StepResult result) {
+  const auto take = [&](PageStep result) {
     done_bytes += result.bytes;
     report.pages.Add(result.counts);
     if (!result.unreadable.empty() && damage.size() < kMaxListedDamage) {
@@ -135,7 +135,7 @@ Result<VerifyReport> VerifyPages(const MemorySource& source, const VerifyOptions
     }
     if (options.on_progress) options.on_progress(done_bytes, list.bytes());
   };
-  KCD_TRY(ParallelSteps<StepResult>(list.steps(), options.cancel)
+  KCD_TRY(ParallelSteps<PageStep>(list.steps(), options.cancel)
               .Run(options.threads, make_worker, take));
   report.plain_bytes = report.pages.read() * source.page_bytes();
   ListDamage(damage, report.pages.unreadable, report);

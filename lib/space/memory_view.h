@@ -16,6 +16,9 @@
 
 namespace kcoredump {
 
+/// The smallest page of any kernel: where pages are larger, a hole takes more steps.
+inline constexpr uint64_t kSmallestPageBytes = 4096;
+
 /// For one thread.
 class MemoryView {
  public:

@@ -19,7 +19,6 @@ constexpr uint64_t kMaxLastNamesBytes = kNamesAMarker * 257;
 constexpr uint64_t kMaxMarkerBytes = (kMaxSymbols / kNamesAMarker) * sizeof(uint32_t);
 constexpr uint64_t kMaxScanBytes = 256 << 20;
 constexpr uint64_t kScanStepBytes = 1 << 20;
-constexpr uint64_t kPageBytes = 4096;
 /// So much without a readable byte is the end of the image: what the kernel unmaps between its own
 /// sections is less than 2 MiB.
 constexpr uint64_t kMaxScanGapBytes = 4 << 20;
@@ -136,12 +135,12 @@ class Scanner {
     uint64_t whole_steps_from = 0;  // page by page up to there
     for (uint64_t at = stext_; at - stext_ < kMaxScanBytes && gap < kMaxScanGapBytes;) {
       if (at > ~uint64_t{0} - 2 * kScanStepBytes) break;
-      const uint64_t length = at >= whole_steps_from ? kScanStepBytes : kPageBytes;
+      const uint64_t length = at >= whole_steps_from ? kScanStepBytes : kSmallestPageBytes;
       if (ReadStep(at, length)) {
         gap = 0;
         if (auto tables = SearchStep(at + length)) return std::move(*tables);
         at += length;
-      } else if (length > kPageBytes) {
+      } else if (length > kSmallestPageBytes) {
         whole_steps_from = at + length;
       } else {
         step_.clear();
@@ -183,7 +182,7 @@ class Scanner {
 
   /// `digits`: where the token of '0' seems to stand.
   std::optional<KallsymsTables> TablesAround(uint64_t digits) {
-    for (const uint64_t length : {kScanTokenBytes, kPageBytes / 2}) {
+    for (const uint64_t length : {kScanTokenBytes, kSmallestPageBytes / 2}) {
       const auto block = ReadBlock(kernel_, digits, digits + length);
       if (!block.ok()) continue;
       const auto& bytes = block.value();

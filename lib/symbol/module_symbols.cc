@@ -24,7 +24,6 @@ namespace {
 constexpr uint64_t kMaxModuleSymbols = 1 << 20;
 constexpr uint64_t kMaxStringBytes = 64 << 20;
 constexpr uint64_t kMaxExports = 1 << 16;
-constexpr uint64_t kPageBytes = 4096;
 
 /// struct mod_kallsyms (kernel: include/linux/module.h).
 struct Tables {
@@ -67,17 +66,17 @@ Result<std::string> ReadStrings(MemoryView& kernel, uint64_t address,
                                 const std::vector<Elf64_Sym>& symbols) {
   uint64_t last = 0;
   for (const Elf64_Sym& symbol : symbols) last = std::max<uint64_t>(last, symbol.st_name);
-  const auto beyond = CheckedAdd(address, last + 2 * kPageBytes);
+  const auto beyond = CheckedAdd(address, last + 2 * kSmallestPageBytes);
   if (last >= kMaxStringBytes || !beyond) {
     return MakeError(ErrorCode::kCorrupt, "a name stands " + Hex(last) + " into its names");
   }
-  uint64_t bytes = AlignUp(address + last + 1, kPageBytes) - address;
+  uint64_t bytes = AlignUp(address + last + 1, kSmallestPageBytes) - address;
   std::string strings(bytes, '\0');
   KCD_TRY(kernel.Read(address, std::as_writable_bytes(std::span(strings))));
   while (strings.find('\0', last) == std::string::npos &&
          strings.size() - last <= kMaxSymbolNameBytes) {
     const size_t had = strings.size();
-    strings.resize(had + kPageBytes);
+    strings.resize(had + kSmallestPageBytes);
     const auto more = std::as_writable_bytes(std::span(strings)).subspan(had);
     if (!kernel.Read(address + had, more).ok()) {
       strings.resize(had);

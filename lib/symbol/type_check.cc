@@ -17,7 +17,7 @@ namespace kcoredump {
 namespace {
 
 constexpr uint32_t kHeaderBytes = 24;
-constexpr unsigned kKinds = 20;
+constexpr unsigned kBtfKinds = 20;
 constexpr uint32_t kVlenMask = 0xffff;
 constexpr uint32_t kReservedInfoBits = 0x60ff0000;
 
@@ -31,7 +31,7 @@ struct KindShape {
   bool indexed = false;
 };
 
-constexpr std::array<KindShape, kKinds> kShapes = {{
+constexpr std::array<KindShape, kBtfKinds> kShapes = {{
     {},                                                                // 0: none
     {.tail = 4, .indexed = true},                                      // INT
     {.refers = true},                                                  // PTR
@@ -70,9 +70,7 @@ uint32_t WordAt(std::span<const std::byte> bytes, size_t offset) {
   return word;
 }
 
-Error Corrupt(std::string what) {
-  return MakeError(ErrorCode::kCorrupt, "BTF: " + std::move(what));
-}
+Error CorruptBtf(std::string what) { return Corrupt("BTF: " + std::move(what)); }
 
 /// The two sections of a blob, in bounds.
 struct Sections {
@@ -86,25 +84,25 @@ Result<std::span<const std::byte>> Section(std::span<const std::byte> blob,
                                            uint32_t length, const char* name) {
   const uint64_t begin = uint64_t{header.hdr_len} + offset;
   if (begin > blob.size() || length > blob.size() - begin) {
-    return Corrupt(std::string("its ") + name + " (" + std::to_string(length) + " bytes at " +
-                   Hex(begin) + ") lie past its end, " + std::to_string(blob.size()) + " bytes");
+    return CorruptBtf(std::string("its ") + name + " (" + std::to_string(length) + " bytes at " +
+                      Hex(begin) + ") lie past its end, " + std::to_string(blob.size()) + " bytes");
   }
   return blob.subspan(begin, length);
 }
 
 Result<Sections> FindSections(std::span<const std::byte> blob) {
   const auto header = ByteReader(blob).Read<btf_header>();
-  if (!header) return Corrupt("shorter than its header");
+  if (!header) return CorruptBtf("shorter than its header");
   if (header->magic == __builtin_bswap16(BTF_MAGIC)) {
     return MakeError(ErrorCode::kUnsupported, "BTF of the other byte order");
   }
-  if (header->magic != BTF_MAGIC) return Corrupt("no BTF: its first bytes are not BTF's");
+  if (header->magic != BTF_MAGIC) return CorruptBtf("no BTF: its first bytes are not BTF's");
   if (header->version != BTF_VERSION) {
     return MakeError(ErrorCode::kUnsupported,
                      "BTF version " + std::to_string(header->version) + " is not known");
   }
   if (header->hdr_len < kHeaderBytes || header->hdr_len > blob.size()) {
-    return Corrupt("its header says it is " + std::to_string(header->hdr_len) + " bytes long");
+    return CorruptBtf("its header says it is " + std::to_string(header->hdr_len) + " bytes long");
   }
   Sections found;
   KCD_ASSIGN(found.types, Section(blob, *header, header->type_off, header->type_len, "types"));
@@ -134,8 +132,8 @@ class TypePass {
       ++out_.type_count;
     }
     if (highest_id_ < out_.type_count) return {};
-    return Corrupt("type " + std::to_string(highest_from_) + " refers to type " +
-                   std::to_string(highest_id_) + " of " + std::to_string(out_.type_count));
+    return CorruptBtf("type " + std::to_string(highest_from_) + " refers to type " +
+                      std::to_string(highest_id_) + " of " + std::to_string(out_.type_count));
   }
 
  private:
@@ -149,19 +147,19 @@ class TypePass {
 
   [[nodiscard]] Status CheckName(uint32_t offset) const {
     if (offset < names_end_) return {};
-    return Corrupt(Here() + " has a name at " + Hex(offset) + ", past all names");
+    return CorruptBtf(Here() + " has a name at " + Hex(offset) + ", past all names");
   }
 
   Status CheckType(ByteReader& reader) {
     const auto header = reader.Read<TypeHeader>();
-    if (!header) return Corrupt(Here() + " is cut off");
+    if (!header) return CorruptBtf(Here() + " is cut off");
     const unsigned kind = (header->info >> 24) & 0x1f;
-    if (kind >= kKinds || (header->info & kReservedInfoBits) != 0) {
+    if (kind >= kBtfKinds || (header->info & kReservedInfoBits) != 0) {
       return MakeError(ErrorCode::kUnsupported,
                        "BTF: " + Here() + " is of kind " + std::to_string(kind) + " (info " +
                            Hex(header->info) + "), which is not known; the newest known is 19");
     }
-    if (kind == 0) return Corrupt(Here() + " is of no kind");
+    if (kind == 0) return CorruptBtf(Here() + " is of no kind");
     const KindShape& shape = kShapes[kind];
     KCD_TRY(CheckName(header->name));
     if (shape.refers) SeeId(header->size_or_type);
@@ -169,7 +167,8 @@ class TypePass {
     const uint32_t items = shape.item == 0 ? 0 : header->info & kVlenMask;
     const auto list = reader.Take(uint64_t{items} * shape.item);
     if (!tail || !list) {
-      return Corrupt(Here() + " has " + std::to_string(items) + " members and ends past all types");
+      return CorruptBtf(Here() + " has " + std::to_string(items) +
+                        " members and ends past all types");
     }
     if (kind == kKindArray) {
       SeeId(WordAt(*tail, 0));
@@ -219,10 +218,10 @@ Result<CheckedBtf> CheckBtf(std::span<const std::byte> blob, const BtfBase& base
   KCD_ASSIGN(const Sections sections, FindSections(blob));
   const bool split = base.string_bytes != 0;
   if (sections.strings.empty() ? !split : sections.strings.back() != std::byte{0}) {
-    return Corrupt("its names do not end with a NUL");
+    return CorruptBtf("its names do not end with a NUL");
   }
   if (!split && sections.strings.front() != std::byte{0}) {
-    return Corrupt("its first name is not empty");
+    return CorruptBtf("its first name is not empty");
   }
   CheckedBtf out;
   out.bytes = blob;

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/words.h"
 #include "symbol/type_catalog_impl.h"
 
 namespace kcoredump {
@@ -21,16 +22,6 @@ std::string_view Trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-std::vector<std::string_view> Words(std::string_view text) {
-  std::vector<std::string_view> words;
-  for (text = Trimmed(text); !text.empty(); text = Trimmed(text)) {
-    const size_t end = std::min(text.find_first_of(" \t"), text.size());
-    words.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-  }
-  return words;
 }
 
 std::string Joined(const std::vector<std::string_view>& words) {
@@ -95,7 +86,7 @@ std::optional<TypeName> Parse(std::string_view text) {
     ++name.pointers;
     text = Trimmed(text.substr(0, text.size() - 1));
   }
-  name.words = Words(text);
+  name.words = SplitWords(text);
   std::erase_if(name.words, [](std::string_view word) {
     return word == "const" || word == "volatile" || word == "restrict";
   });

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/words.h"
 #include "kcoredump/text.h"
 #include "symbol/vmalloc_areas.h"
 
@@ -18,18 +19,6 @@ constexpr char kCure[] =
     "read";
 
 constexpr size_t kMaxWords = 64;
-
-std::vector<std::string_view> Words(std::string_view line) {
-  std::vector<std::string_view> words;
-  while (words.size() < kMaxWords) {
-    const size_t begin = line.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) break;
-    const size_t end = std::min(line.find_first_of(" \t", begin), line.size());
-    words.push_back(line.substr(begin, end - begin));
-    line.remove_prefix(end);
-  }
-  return words;
-}
 
 std::optional<uint64_t> Number(std::string_view text, int base) {
   if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
@@ -67,7 +56,7 @@ struct Line {
 
 Line ParseLine(std::string_view text) {
   Line line;
-  const std::vector<std::string_view> words = Words(text);
+  const std::vector<std::string_view> words = SplitWords(text, kMaxWords);
   if (words.size() < 2) return line;
   const size_t dash = words[0].find('-');
   const auto bytes = Number(words[1], 10);

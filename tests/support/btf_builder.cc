@@ -24,14 +24,9 @@ enum Kind : uint32_t {
   kFloat = 16,
 };
 
-void Append(Bytes& bytes, const void* data, size_t count) {
-  const auto* begin = static_cast<const std::byte*>(data);
-  bytes.insert(bytes.end(), begin, begin + count);
-}
-
 }  // namespace
 
-void BtfBuilder::Word(uint32_t word) { Append(types_, &word, sizeof(word)); }
+void BtfBuilder::Word(uint32_t word) { AppendValue(types_, word); }
 
 uint32_t BtfBuilder::Name(std::string_view name) {
   if (name.empty()) return 0;
@@ -134,9 +129,9 @@ Bytes BtfBuilder::Build() const {
   // Magic, version 1, flags 0; then the header's length, and both sections by offset and length.
   const uint32_t header[] = {0x0001eb9f, 24, 0, types, types, strings};
   Bytes bytes;
-  Append(bytes, header, sizeof(header));
-  Append(bytes, types_.data(), types_.size());
-  Append(bytes, strings_.data(), strings_.size());
+  Append(bytes, std::as_bytes(std::span(header)));
+  Append(bytes, types_);
+  Append(bytes, std::as_bytes(std::span(strings_)));
   return bytes;
 }
 

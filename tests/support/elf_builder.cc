@@ -8,12 +8,6 @@ namespace kcoredump::test {
 
 namespace {
 
-template <typename T>
-void Append(Bytes& out, const T& value) {
-  const auto raw = std::as_bytes(std::span(&value, 1));
-  out.insert(out.end(), raw.begin(), raw.end());
-}
-
 void PadTo(Bytes& out, size_t alignment) {
   out.resize((out.size() + alignment - 1) / alignment * alignment);
 }
@@ -33,8 +27,8 @@ Elf64_Phdr LoadHeader(uint64_t vaddr, uint64_t paddr, uint64_t bytes) {
 
 Bytes NoteBytes(std::string_view owner, uint32_t type, std::string_view data) {
   Bytes out;
-  Append(out, Elf64_Nhdr{static_cast<uint32_t>(owner.size() + 1),
-                         static_cast<uint32_t>(data.size()), type});
+  AppendValue(out, Elf64_Nhdr{static_cast<uint32_t>(owner.size() + 1),
+                              static_cast<uint32_t>(data.size()), type});
   const Bytes name = ToBytes(owner);
   out.insert(out.end(), name.begin(), name.end());
   out.push_back(std::byte{0});
@@ -139,13 +133,13 @@ Bytes ElfBuilder::Build() const {
   }
 
   Bytes out;
-  Append(out, elf);
+  AppendValue(out, elf);
   out.resize(elf.e_phoff);
-  for (const Elf64_Phdr& entry : headers) Append(out, entry);
+  for (const Elf64_Phdr& entry : headers) AppendValue(out, entry);
   if (extended && !count_as_written) {
     Elf64_Shdr section{};
     section.sh_info = static_cast<uint32_t>(count);
-    Append(out, section);
+    AppendValue(out, section);
   }
   out.resize(notes_offset);
   out.insert(out.end(), notes.begin(), notes.end());

@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kDescriptorBytes = 24;
 
-void Append(Bytes& out, std::span<const std::byte> bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
 void PutText(Bytes& out, size_t at, std::string_view text) {
   std::memcpy(out.data() + at, text.data(), text.size());
 }

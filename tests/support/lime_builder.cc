@@ -9,15 +9,6 @@ namespace kcoredump::test {
 
 namespace {
 
-void Append(Bytes& out, std::span<const std::byte> bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-template <typename T>
-void AppendValue(Bytes& out, T value) {
-  Append(out, std::as_bytes(std::span(&value, 1)));
-}
-
 /// Bit by bit, as the polynomial is written in the standard.
 uint32_t SlowCrc32c(std::span<const std::byte> bytes) {
   uint32_t crc = 0xffffffff;

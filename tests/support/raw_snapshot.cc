@@ -12,15 +12,6 @@ namespace kcoredump::test {
 
 namespace {
 
-void Append(Bytes& out, std::span<const std::byte> bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-template <typename T>
-void AppendValue(Bytes& out, const T& value) {
-  Append(out, std::as_bytes(std::span(&value, 1)));
-}
-
 /// Of the memory that the core in `plain` describes; as many as SmallCore has where it is none.
 uint64_t PagesOf(std::span<const std::byte> plain) {
   const auto core = ReadElfCore([&](uint64_t offset, std::span<std::byte> out) -> Result<size_t> {

@@ -44,4 +44,14 @@ Bytes RandomBytes(size_t count, uint64_t seed) {
   return bytes;
 }
 
+void Append(Bytes& out, std::span<const std::byte> bytes) {
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+Bytes Joined(std::initializer_list<Bytes> parts) {
+  Bytes all;
+  for (const Bytes& part : parts) Append(all, part);
+  return all;
+}
+
 }  // namespace kcoredump::test

@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace kcoredump::test {
@@ -24,6 +26,12 @@ inline constexpr uint64_t kPage = 4096;
 [[nodiscard]] Bytes ToBytes(std::string_view text);
 [[nodiscard]] std::string ToText(std::span<const std::byte> bytes);
 [[nodiscard]] bool AllZero(std::span<const std::byte> bytes);
+
+void Append(Bytes& out, std::span<const std::byte> bytes);
+template <typename T>
+requires std::is_trivially_copyable_v<T>
+void AppendValue(Bytes& out, const T& value) { Append(out, std::as_bytes(std::span(&value, 1))); }
+[[nodiscard]] Bytes Joined(std::initializer_list<Bytes> parts);
 
 /// xorshift64*: the same numbers for the same seed, on every machine.
 class Random {

@@ -21,9 +21,7 @@ constexpr uint32_t kCodecFlags = kKdumpZlib | kKdumpLzo | kKdumpSnappy | kKdumpZ
 /// No data structure of a kernel's notes comes near: kallsyms are not among them.
 constexpr uint64_t kMaxSubHeaderBytes = 1 << 30;
 
-Error Corrupt(const std::string& what) {
-  return MakeError(ErrorCode::kCorrupt, "a damaged kdump header: " + what);
-}
+Error CorruptHeader(const std::string& what) { return Corrupt("a damaged kdump header: " + what); }
 
 std::string FieldText(const char (&field)[65]) { return {field, strnlen(field, sizeof(field))}; }
 
@@ -39,14 +37,14 @@ Status PlaceBitmaps(const KdumpMainHeader& header, KdumpLayout& layout) {
       static_cast<uint64_t>(header.sub_header_blocks) * layout.page_bytes;
   const uint64_t bytes = uint64_t{header.bitmap_blocks} * layout.page_bytes;
   const uint64_t bits = bytes * 8;
-  if (layout.max_pfn == 0) return Corrupt("it speaks of no memory at all");
+  if (layout.max_pfn == 0) return CorruptHeader("it speaks of no memory at all");
   if (layout.max_pfn > kMaxKdumpPfns) {
     return MakeError(ErrorCode::kLimitExceeded, "a kdump file of " + Grouped(layout.max_pfn) +
                                                     " pages, more than " + Grouped(kMaxKdumpPfns));
   }
   if (layout.max_pfn > bits) {
-    return Corrupt("bitmaps of " + Grouped(bits) + " bits for " + Grouped(layout.max_pfn) +
-                   " pages");
+    return CorruptHeader("bitmaps of " + Grouped(bits) + " bits for " + Grouped(layout.max_pfn) +
+                         " pages");
   }
   layout.memory_bitmap = layout.page_bytes + sub_header_bytes;
   layout.dumped_bitmap = layout.memory_bitmap + (layout.max_pfn <= bits / 2 ? bytes / 2 : 0);
@@ -96,7 +94,7 @@ Result<uint64_t> CheckKdumpHeader(const KdumpMainHeader& header) {
                          std::to_string(kLatestKdumpVersion));
   }
   if (header.block_bytes <= 0 || !IsPageSize(static_cast<uint64_t>(header.block_bytes))) {
-    return Corrupt("blocks of " + std::to_string(header.block_bytes) + " bytes");
+    return CorruptHeader("blocks of " + std::to_string(header.block_bytes) + " bytes");
   }
   return static_cast<uint64_t>(header.block_bytes);
 }
@@ -115,11 +113,11 @@ Result<KdumpLayout> DecodeKdumpLayout(const KdumpMainHeader& header,
   }
   if (header.sub_header_blocks < 1 ||
       static_cast<uint64_t>(header.sub_header_blocks) * layout.page_bytes > kMaxSubHeaderBytes) {
-    return Corrupt("a sub header of " + std::to_string(header.sub_header_blocks) + " blocks");
+    return CorruptHeader("a sub header of " + std::to_string(header.sub_header_blocks) + " blocks");
   }
   KCD_TRY(PlaceBitmaps(header, layout));
   PlaceParts(sub_header, layout);
-  if (layout.start_pfn > layout.end_pfn) return Corrupt("a part that ends before it begins");
+  if (layout.start_pfn > layout.end_pfn) return CorruptHeader("a part that ends before it begins");
   // makedumpfile makes parts without pages, too, when it is asked for more than it can fill.
   layout.end_pfn = std::min(layout.end_pfn, layout.max_pfn);
   layout.start_pfn = std::min(layout.start_pfn, layout.end_pfn);

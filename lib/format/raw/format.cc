@@ -30,8 +30,8 @@ constexpr std::array kHoleOutcomes = {PageOutcome::kUnreadable, PageOutcome::kHw
                                       PageOutcome::kOffline,    PageOutcome::kAbsent,
                                       PageOutcome::kNotReached, PageOutcome::kExcluded};
 
-Error Corrupt(const std::string& what) {
-  return MakeError(ErrorCode::kCorrupt, "the ranges of the raw image: " + what);
+Error CorruptRanges(const std::string& what) {
+  return Corrupt("the ranges of the raw image: " + what);
 }
 
 std::optional<uint64_t> Number(const json& object, const char* key) {
@@ -117,7 +117,7 @@ template <typename Take>
 Status EachEntry(const json& object, const char* key, const Take& take) {
   const auto list = object.find(key);
   if (list == object.end()) return {};
-  if (!list->is_array()) return Corrupt(std::string("\"") + key + "\" is not a list");
+  if (!list->is_array()) return CorruptRanges(std::string("\"") + key + "\" is not a list");
   if (list->size() > kMaxEntries) {
     return MakeError(ErrorCode::kLimitExceeded, Grouped(list->size()) + " entries in \"" + key +
                                                     "\", more than " + Grouped(kMaxEntries));
@@ -125,7 +125,7 @@ Status EachEntry(const json& object, const char* key, const Take& take) {
   size_t index = 0;
   for (const json& entry : *list) {
     if (!take(entry)) {
-      return Corrupt("entry " + std::to_string(index) + " of \"" + key + "\" makes no sense");
+      return CorruptRanges("entry " + std::to_string(index) + " of \"" + key + "\" makes no sense");
     }
     ++index;
   }
@@ -140,7 +140,7 @@ Result<RawRanges> ParseRawRanges(std::string_view text) {
   }
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object() || Text(object, "format") != kFormatName) {
-    return Corrupt("not a JSON object with \"format\": \"" + std::string(kFormatName) + "\"");
+    return CorruptRanges("not a JSON object with \"format\": \"" + std::string(kFormatName) + "\"");
   }
   const auto version = Number(object, "version");
   if (version != kRawRangesVersion) {
@@ -149,7 +149,7 @@ Result<RawRanges> ParseRawRanges(std::string_view text) {
   }
   RawRanges parsed;
   parsed.page_bytes = Number(object, "page_bytes").value_or(0);
-  if (!IsPageSize(parsed.page_bytes)) return Corrupt("\"page_bytes\" is no page size");
+  if (!IsPageSize(parsed.page_bytes)) return CorruptRanges("\"page_bytes\" is no page size");
   parsed.machine = MachineFromName(Text(object, "machine"));
   parsed.vmcoreinfo = Text(object, "vmcoreinfo");
   KCD_TRY(EachEntry(object, "ranges", [&](const json& entry) {
@@ -157,7 +157,7 @@ Result<RawRanges> ParseRawRanges(std::string_view text) {
     if (range) parsed.ranges.push_back(*range);
     return range.has_value();
   }));
-  if (parsed.ranges.empty()) return Corrupt("there are none");
+  if (parsed.ranges.empty()) return CorruptRanges("there are none");
   uint64_t previous_end = 0;
   KCD_TRY(EachEntry(object, "holes", [&](const json& entry) {
     const auto hole = ParseHole(entry, parsed.page_bytes);

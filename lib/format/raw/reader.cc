@@ -41,8 +41,8 @@ std::vector<PageRun> HolesIn(const MemoryMap& map, const std::vector<PageRun>& h
 }
 
 Result<PlainImage> ReadImage(const std::string& path) {
-  KCD_ASSIGN(const std::string json, ReadTextFile(SidecarOf(path), kMaxRawSidecarBytes));
-  KCD_ASSIGN(const RawRanges ranges, ParseRawRanges(json));
+  KCD_ASSIGN(const std::string text, ReadTextFile(SidecarOf(path), kMaxRawSidecarBytes));
+  KCD_ASSIGN(const RawRanges ranges, ParseRawRanges(text));
   PlainImage image;
   KCD_ASSIGN(image.file, OpenInputFile(path));
   std::vector<Segment> ram;

@@ -37,9 +37,7 @@ struct RawRun {
 };
 static_assert(sizeof(RawRun) == 24);
 
-Error Corrupt(const std::string& what) {
-  return MakeError(ErrorCode::kCorrupt, "the trailer is damaged: " + what);
-}
+Error CorruptTrailer(const std::string& what) { return Corrupt("the trailer is damaged: " + what); }
 
 /// Reads one field after another; the first that is missing makes all later ones missing too.
 class FieldReader {
@@ -84,12 +82,13 @@ bool Plausible(const RawRun& run, uint64_t previous_end, uint32_t page_bytes) {
 Status DecodeRuns(FieldReader& fields, Trailer& trailer) {
   const auto count = fields.Next<uint32_t>();
   if (count > kMaxTrailerRuns || count * sizeof(RawRun) > fields.remaining()) {
-    return Corrupt("too many runs in the outcome map");
+    return CorruptTrailer("too many runs in the outcome map");
   }
   uint64_t previous_end = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const auto raw = fields.Next<RawRun>();
-    if (!Plausible(raw, previous_end, trailer.page_bytes)) return Corrupt("a bad outcome run");
+    if (!Plausible(raw, previous_end, trailer.page_bytes))
+      return CorruptTrailer("a bad outcome run");
     previous_end = raw.first_phys + raw.pages * trailer.page_bytes;
     trailer.runs.push_back({.first = PhysAddr{raw.first_phys},
                             .pages = raw.pages,
@@ -166,13 +165,13 @@ uint64_t MaxTrailerBytes(uint64_t frames) {
 
 Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
                               std::span<const SeekEntry> seek_entries) {
-  if (payload.size() < sizeof(uint64_t)) return Corrupt("too short");
+  if (payload.size() < sizeof(uint64_t)) return CorruptTrailer("too short");
   const auto hashed = payload.first(payload.size() - sizeof(uint64_t));
   if (FieldReader(payload.subspan(hashed.size())).Next<uint64_t>() != Hash64(hashed)) {
-    return Corrupt("its checksum does not match");
+    return CorruptTrailer("its checksum does not match");
   }
   FieldReader fields(hashed);
-  if (fields.Text(8) != kTrailerMagic) return Corrupt("no magic number");
+  if (fields.Text(8) != kTrailerMagic) return CorruptTrailer("no magic number");
   const auto version = fields.Next<uint32_t>();
   if (version != kTrailerVersion) {
     return MakeError(ErrorCode::kUnsupported, "a trailer of version " + std::to_string(version) +
@@ -190,7 +189,7 @@ Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
   trailer.outcomes_known = (flags & kFlagOutcomesUnknown) == 0;
   trailer.labels_known = (flags & kFlagLabelsUnknown) == 0;
   trailer.page_bytes = fields.Next<uint32_t>();
-  if (!IsPageSize(trailer.page_bytes)) return Corrupt("no such page size");
+  if (!IsPageSize(trailer.page_bytes)) return CorruptTrailer("no such page size");
   const auto frames = fields.Next<uint32_t>();
   for (uint64_t* value : {&trailer.plain_bytes, &trailer.expected_bytes, &trailer.started_utc_ns,
                           &trailer.ended_utc_ns}) {
@@ -200,19 +199,19 @@ Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
     trailer.counts.Of(outcome) = fields.Next<uint64_t>();
   trailer.zero_pages = fields.Next<uint64_t>();
   const auto reason_bytes = fields.Next<uint32_t>();
-  if (reason_bytes > kMaxReasonBytes) return Corrupt("its reason is too long");
+  if (reason_bytes > kMaxReasonBytes) return CorruptTrailer("its reason is too long");
   trailer.reason = fields.Text(reason_bytes);
   if (Status runs = DecodeRuns(fields, trailer); !runs.ok()) return std::move(runs.error());
   if (uint64_t{frames} * sizeof(uint32_t) + sizeof(uint64_t) != fields.remaining()) {
-    return Corrupt("its length does not match");
+    return CorruptTrailer("its length does not match");
   }
-  if (frames != seek_entries.size()) return Corrupt("the number of frames does not match");
+  if (frames != seek_entries.size()) return CorruptTrailer("the number of frames does not match");
   trailer.frame_ms.resize(frames);
   for (uint32_t& milliseconds : trailer.frame_ms) milliseconds = fields.Next<uint32_t>();
   if (fields.Next<uint64_t>() != Hash64(std::as_bytes(seek_entries))) {
-    return Corrupt("the seek table is not the one that was written");
+    return CorruptTrailer("the seek table is not the one that was written");
   }
-  if (fields.failed()) return Corrupt("too short");
+  if (fields.failed()) return CorruptTrailer("too short");
   return trailer;
 }
 

@@ -15,8 +15,6 @@ namespace kcoredump {
 
 namespace {
 
-Error Corrupt(std::string message) { return MakeError(ErrorCode::kCorrupt, std::move(message)); }
-
 /// How much of the file is in memory while its frames are walked: room for any frame we write.
 constexpr size_t kWalkWindowBytes = 4 << 20;
 

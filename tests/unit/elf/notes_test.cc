@@ -8,14 +8,9 @@ namespace kcoredump {
 namespace {
 
 using test::Bytes;
+using test::Joined;
 using test::NoteBytes;
 using test::Poke;
-
-Bytes Joined(std::initializer_list<Bytes> parts) {
-  Bytes all;
-  for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
 
 TEST(NoteSegment, OwnersTypesAndData) {
   const Bytes data = Joined({NoteBytes("CORE", 1, "regs"), NoteBytes("VMCOREINFO", 0, "A=1\n"),

@@ -16,14 +16,9 @@ namespace kcoredump {
 namespace {
 
 using test::Bytes;
+using test::Joined;
 using test::kPage;
 using test::MemoryFile;
-
-Bytes Joined(std::initializer_list<Bytes> parts) {
-  Bytes all;
-  for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
 
 /// 8 pages, and 3 MiB and a bit: more chunks than one mark covers.
 constexpr uint64_t kHighBegin = 0x100000;

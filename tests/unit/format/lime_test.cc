@@ -13,14 +13,9 @@ namespace kcoredump {
 namespace {
 
 using test::Bytes;
+using test::Joined;
 using test::kPage;
 using test::MemoryFile;
-
-Bytes Joined(std::initializer_list<Bytes> parts) {
-  Bytes all;
-  for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
 
 Bytes SmallLime() {
   return Joined({test::LimeRange(0x1000, 0x9000), test::LimeRange(0x100000, 0x110000)});

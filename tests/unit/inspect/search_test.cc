@@ -20,7 +20,7 @@ using test::kImageBase;
 using test::kPage;
 
 constexpr uint64_t kFirst = 0x100000;  ///< two segments that follow each other
-constexpr uint64_t kSecond = kFirst + 0x8000;
+constexpr uint64_t kSecondCopy = kFirst + 0x8000;
 constexpr uint64_t kLarge = 0x400000;  ///< more than one unit
 constexpr uint64_t kLargeBytes = 2 * kSearchUnitBytes + 5 * kPage;
 constexpr uint64_t kImage = kLarge + 0x10000;
@@ -38,7 +38,7 @@ class Core {
     elf.AddNote("VMCOREINFO", 0, "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n");
     elf.AddAlias(kImageBase, kImage, 0x8000);
     Add(elf, kFirst, 0x8000, 0);
-    Add(elf, kSecond, 0x4000, 0);
+    Add(elf, kSecondCopy, 0x4000, 0);
     Add(elf, kLarge, kLargeBytes, absent_pages);
     return elf.Build();
   }
@@ -96,13 +96,13 @@ Core Scattered() {
   Core core;
   core.Put(kLarge + 7, "secret one");
   core.Put(kFirst, "secret two");
-  core.Put(kSecond - 3, "secret across segments");
+  core.Put(kSecondCopy - 3, "secret across segments");
   core.Put(kLarge + kSearchUnitBytes - 1, "secret across units");
   core.Put(kLarge + kLargeBytes - 6, "secret");
   return core;
 }
 
-const std::vector<uint64_t> kScattered = {kFirst, kSecond - 3, kLarge + 7,
+const std::vector<uint64_t> kScattered = {kFirst, kSecondCopy - 3, kLarge + 7,
                                           kLarge + kSearchUnitBytes - 1, kLarge + kLargeBytes - 6};
 
 TEST(Search, AddressOrderWhateverTheThreads) {
@@ -131,7 +131,7 @@ TEST(Search, ASnapshotGivesTheSame) {
 
 TEST(Search, SegmentsThatDoNotTouchAreNotJoined) {
   Core core;
-  core.Put(kSecond + 0x4000 - 3, "abc");
+  core.Put(kSecondCopy + 0x4000 - 3, "abc");
   core.Put(kLarge, "def");
   EXPECT_TRUE(Found(core, For("abcdef")).matches.empty());
   EXPECT_EQ(Found(core, For("abc")).matches.size(), 1U);
@@ -243,9 +243,9 @@ TEST(Search, Ranges) {
   EXPECT_EQ(Physical(Found(Scattered(), options)),
             std::vector<uint64_t>(kScattered.begin() + 1, kScattered.begin() + 3));
   // A match must begin and end inside.
-  options.range->bytes = kSecond + 2 - (kFirst + 1);
+  options.range->bytes = kSecondCopy + 2 - (kFirst + 1);
   EXPECT_TRUE(Found(Scattered(), options).matches.empty());
-  options.range->bytes = kSecond + 3 - (kFirst + 1);
+  options.range->bytes = kSecondCopy + 3 - (kFirst + 1);
   EXPECT_EQ(Found(Scattered(), options).matches.size(), 1U);
 }
 
@@ -322,19 +322,19 @@ TEST(Search, JsonHasItAll) {
   Core core = Scattered();
   SearchOptions options = For("secret\xff?", PatternKind::kText);
   core.Put(kFirst + 0x20, "secret\xff?");
-  const auto json = nlohmann::json::parse(ToJson(Found(core, options), options));
-  EXPECT_EQ(json["complete"], true);
-  ASSERT_EQ(json["matches"].size(), 1U);
-  const auto& match = json["matches"][0];
+  const auto parsed = nlohmann::json::parse(ToJson(Found(core, options), options));
+  EXPECT_EQ(parsed["complete"], true);
+  ASSERT_EQ(parsed["matches"].size(), 1U);
+  const auto& match = parsed["matches"][0];
   EXPECT_EQ(match["physical"], "0x0000000000100020");
   EXPECT_EQ(match["virtual"], "0xffff888000100020");
   EXPECT_EQ(match["symbol"], nullptr);
   EXPECT_EQ(match["bytes"], "736563726574ff3f");
   EXPECT_EQ(match["length_bytes"], 8);
   EXPECT_EQ(match["text"].get<std::string>().substr(0, 9), "secret.?.");
-  EXPECT_EQ(json["searched_bytes"], kRamBytes);
-  EXPECT_EQ(json["holes_bytes"], 0);
-  EXPECT_EQ(json["incomplete"], false);
+  EXPECT_EQ(parsed["searched_bytes"], kRamBytes);
+  EXPECT_EQ(parsed["holes_bytes"], 0);
+  EXPECT_EQ(parsed["incomplete"], false);
 }
 
 TEST(Search, ProgressReachesTheCaller) {

@@ -19,7 +19,7 @@ using test::Bytes;
 using test::kPage;
 
 /// Memory of a test's own, with holes in it.
-struct FakeMemory {
+struct PatchyMemory {
   uint64_t begin = 0;
   Bytes content;
   std::vector<MissingRange> missing;  ///< sorted, apart from each other
@@ -34,7 +34,7 @@ struct FakeMemory {
 
 class FakePieces : public PieceReader {
  public:
-  explicit FakePieces(const FakeMemory& memory) : memory_(memory) {}
+  explicit FakePieces(const PatchyMemory& memory) : memory_(memory) {}
 
   Status Read(uint64_t address, std::span<std::byte> out,
               std::vector<MissingRange>& missing) override {
@@ -53,7 +53,7 @@ class FakePieces : public PieceReader {
   }
 
  private:
-  const FakeMemory& memory_;
+  const PatchyMemory& memory_;
 };
 
 struct Outcome {
@@ -63,7 +63,7 @@ struct Outcome {
   uint64_t unmapped_bytes = 0;
 };
 
-Outcome SearchAll(const FakeMemory& memory, std::unique_ptr<Matcher> matcher) {
+Outcome SearchAll(const PatchyMemory& memory, std::unique_ptr<Matcher> matcher) {
   auto searcher =
       UnitSearcher::Create(std::move(matcher), std::make_unique<FakePieces>(memory), nullptr);
   EXPECT_TRUE(searcher.ok());
@@ -93,13 +93,13 @@ std::unique_ptr<Matcher> TextMatcher(std::string_view text) {
 }
 
 /// Units begin and end in it, and neither its beginning nor its end is a boundary of any kind.
-FakeMemory OddMemory() {
+PatchyMemory OddMemory() {
   return {.begin = kSearchUnitBytes - 0x5123,
           .content = Bytes(2 * kSearchUnitBytes + 12345),
           .missing = {}};
 }
 
-std::vector<uint64_t> PlacesOfInterest(const FakeMemory& memory, size_t length) {
+std::vector<uint64_t> PlacesOfInterest(const PatchyMemory& memory, size_t length) {
   std::vector<uint64_t> places = {memory.begin, memory.Region().range.end - length};
   for (const uint64_t boundary :
        {kSearchUnitBytes, 2 * kSearchUnitBytes, kSearchUnitBytes + kSearchStepBytes,
@@ -116,7 +116,7 @@ std::vector<uint64_t> PlacesOfInterest(const FakeMemory& memory, size_t length) 
 TEST(UnitSearcher, AMatchAtAnyBoundaryIsFoundOnce) {
   const std::string word = "needle-in-memory";
   for (const uint64_t place : PlacesOfInterest(OddMemory(), word.size())) {
-    FakeMemory memory = OddMemory();
+    PatchyMemory memory = OddMemory();
     memory.Put(place, word);
     const std::vector<uint64_t> wanted = {place};
     EXPECT_EQ(Addresses(SearchAll(memory, TextMatcher(word)).hits), wanted) << place;
@@ -128,7 +128,7 @@ TEST(UnitSearcher, AMatchAtAnyBoundaryIsFoundOnce) {
 TEST(UnitSearcher, NoMatchReachesAcrossAHole) {
   const uint64_t hole = kSearchUnitBytes + kSearchStepBytes;
   for (const uint64_t begin : {hole - kPage, hole, hole + kPage}) {
-    FakeMemory memory = OddMemory();
+    PatchyMemory memory = OddMemory();
     memory.Put(begin - 3, "xxxxxx");
     memory.missing = {{.range = {begin, begin + kPage}}};
     const Outcome outcome = SearchAll(memory, TextMatcher("xxx"));
@@ -145,7 +145,7 @@ TEST(UnitSearcher, NoMatchReachesAcrossAHole) {
 }
 
 TEST(UnitSearcher, ARegexSeesNothingOfAHole) {
-  FakeMemory memory = OddMemory();
+  PatchyMemory memory = OddMemory();
   const uint64_t hole = kSearchUnitBytes + 3 * kPage;
   memory.Put(hole - 2, "ab");
   memory.Put(hole + kPage, "cd");
@@ -161,7 +161,7 @@ TEST(UnitSearcher, ARegexSeesNothingOfAHole) {
 TEST(UnitSearcher, RandomMemoryWithRandomHoles) {
   test::Random random(11);
   for (unsigned round = 0; round < 6; ++round) {
-    FakeMemory memory = OddMemory();
+    PatchyMemory memory = OddMemory();
     for (std::byte& byte : memory.content) byte = static_cast<std::byte>('w' + random.Below(3));
     uint64_t at = memory.begin;
     uint64_t holes = 0;
@@ -198,7 +198,7 @@ TEST(UnitSearcher, RandomMemoryWithRandomHoles) {
 
 /// Which match comes first decides on all that follow: a unit must know of the one before.
 TEST(UnitSearcher, RegexMatchesAreTheSameFromAnyBeginning) {
-  FakeMemory memory = OddMemory();
+  PatchyMemory memory = OddMemory();
   const uint64_t edge = 2 * kSearchUnitBytes;
   memory.Put(edge - 301, std::string(602, 'a'));
   auto regex = MakeRegexMatcher("aaa", false, 1);
@@ -210,7 +210,7 @@ TEST(UnitSearcher, RegexMatchesAreTheSameFromAnyBeginning) {
 }
 
 TEST(UnitSearcher, KeepsTheMatchAndWhatFollows) {
-  FakeMemory memory = OddMemory();
+  PatchyMemory memory = OddMemory();
   const uint64_t end = memory.Region().range.end;
   memory.Put(kSearchUnitBytes - 2, "abcdef");
   memory.Put(end - 4, "abcd");
@@ -230,7 +230,7 @@ TEST(UnitSearcher, KeepsTheMatchAndWhatFollows) {
 }
 
 TEST(UnitSearcher, MemoryUpToTheLastAddress) {
-  FakeMemory memory{
+  PatchyMemory memory{
       .begin = ~uint64_t{0} - 3 * kPage + 1, .content = Bytes(3 * kPage - 1), .missing = {}};
   memory.Put(memory.Region().range.end - 3, "end");
   const Outcome outcome = SearchAll(memory, TextMatcher("end"));

@@ -8,7 +8,8 @@
 namespace kcoredump {
 namespace {
 
-constexpr uint64_t kPage = 4096;
+using test::kPage;
+
 constexpr uint64_t kTable = 512 * kPage;  ///< what a table of the lowest level maps
 constexpr uint64_t kHuge = 0xe3;          ///< a page where a table could be
 constexpr uint64_t kSmall = 0x63;

@@ -23,7 +23,7 @@ const char* const kRecipes[] = {
     "absolute",      "absolute-4.19",  "absolute-percpu-5.10", "absolute-percpu-6.12",
     "base-relative", "place-relative", "place-relative-7.2"};
 
-KallsymsRecipe Recipe(const std::string& name) {
+KallsymsRecipe RecipeOf(const std::string& name) {
   const auto path = std::filesystem::path(KCOREDUMP_TEST_DATA) / "kallsyms" / name;
   return KallsymsRecipe::Parse(test::ToText(test::ReadFile(path.string())));
 }
@@ -82,7 +82,7 @@ std::vector<RecipeSymbol> Expected(const KallsymsRecipe& recipe) {
 
 void ExpectDecodes(const std::string& name, bool with_tables) {
   SCOPED_TRACE(name);
-  const KallsymsRecipe recipe = Recipe(name);
+  const KallsymsRecipe recipe = RecipeOf(name);
   const auto table = Decoded(Build(recipe), with_tables);
   ASSERT_TRUE(table.ok()) << table.error().message;
   EXPECT_EQ(AllOf(table.value()), Expected(recipe));
@@ -99,7 +99,7 @@ TEST(KallsymsImage, TheRecipesHaveTheRawNumbersTheyName) {
   size_t named = 0;
   for (const char* name : kRecipes) {
     SCOPED_TRACE(name);
-    const KallsymsRecipe recipe = Recipe(name);
+    const KallsymsRecipe recipe = RecipeOf(name);
     KallsymsImage image = Build(recipe);
     const bool whole = recipe.addresses == "absolute";
     const size_t width = whole ? 8 : 4;
@@ -126,11 +126,11 @@ TEST(KallsymsImage, EveryLayoutByScanning) {
 }
 
 TEST(KallsymsImage, LengthsOfOneAndOfTwoBytesAreToldApart) {
-  const KallsymsRecipe one = Recipe("absolute");
+  const KallsymsRecipe one = RecipeOf("absolute");
   KallsymsImage image = Build(one);
   const std::string length_128 = one.Named("length_of_128_" + std::string(113, 'z')).name;
   EXPECT_EQ(length_128.size(), 127U);
-  const KallsymsRecipe two = Recipe("place-relative-7.2");
+  const KallsymsRecipe two = RecipeOf("place-relative-7.2");
   EXPECT_EQ(two.Named("length_127" + std::string(116, 'z')).name.size(), 126U);
   EXPECT_EQ(two.Named("length_128" + std::string(117, 'z')).name.size(), 127U);
   ExpectDecodes("absolute", true);
@@ -138,7 +138,7 @@ TEST(KallsymsImage, LengthsOfOneAndOfTwoBytesAreToldApart) {
 }
 
 TEST(KallsymsImage, DecodesWithFewReads) {
-  const KallsymsImage image = Build(Recipe("absolute-percpu-6.12"));
+  const KallsymsImage image = Build(RecipeOf("absolute-percpu-6.12"));
   ImageView view(image);
   SymbolTable::Builder builder;
   ASSERT_TRUE(
@@ -148,7 +148,7 @@ TEST(KallsymsImage, DecodesWithFewReads) {
 
 TEST(KallsymsImage, ScansAnImageWithHoles) {
   // The view has nothing between _stext and the margin before the tables: 2.5 MiB of hole.
-  const KallsymsImage image = Build(Recipe("absolute-percpu-5.10"));
+  const KallsymsImage image = Build(RecipeOf("absolute-percpu-5.10"));
   ImageView view(image);
   EXPECT_FALSE(view.ReadValue<uint8_t>(image.labels.at("_stext")).ok());
   ExpectDecodes("absolute-percpu-5.10", false);
@@ -156,7 +156,7 @@ TEST(KallsymsImage, ScansAnImageWithHoles) {
 
 TEST(KallsymsImage, ScanningFindsTokensThatLieAcrossTwoSteps) {
   constexpr std::string_view kDigits("0\0001\0002\000", 6);
-  KallsymsRecipe recipe = Recipe("absolute");
+  KallsymsRecipe recipe = RecipeOf("absolute");
   const KallsymsImage image = Build(recipe);
   const uint64_t table = image.labels.at("kallsyms_token_table") - image.begin;
   const std::string text = test::ToText(std::span(image.bytes).subspan(table, 2048));
@@ -182,7 +182,7 @@ TEST(KallsymsImage, TheEndOfTheImageIsFoundWithFewReads) {
 }
 
 TEST(KallsymsImage, NothingToFindByScanning) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   std::fill(image.bytes.begin(), image.bytes.end(), std::byte{0});
   const auto table = Decoded(image, false);
   ASSERT_FALSE(table.ok());
@@ -190,7 +190,7 @@ TEST(KallsymsImage, NothingToFindByScanning) {
 }
 
 TEST(KallsymsImage, MemoryFullOfForgedTokenTablesIsNotEndless) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   constexpr std::string_view kDigits("0\0001\0002\0003\0004\0005\0006\0007\0008\0009\0", 20);
   image.bytes.resize(16 << 20);
   for (size_t i = 0; i < image.bytes.size(); ++i) {
@@ -206,7 +206,7 @@ TEST(KallsymsImage, MemoryFullOfForgedTokenTablesIsNotEndless) {
 }
 
 TEST(KallsymsImage, NoStextInVmcoreinfo) {
-  const KallsymsImage image = Build(Recipe("absolute"));
+  const KallsymsImage image = Build(RecipeOf("absolute"));
   ImageView view(image);
   SymbolTable::Builder builder;
   const Status status = DecodeKallsyms(view, VmcoreInfo::Parse("OSRELEASE=6.1\n").value(), builder);
@@ -215,14 +215,14 @@ TEST(KallsymsImage, NoStextInVmcoreinfo) {
 }
 
 TEST(KallsymsImage, CountOfZero) {
-  KallsymsImage image = Build(Recipe("place-relative"));
+  KallsymsImage image = Build(RecipeOf("place-relative"));
   std::fill_n(image.At("kallsyms_num_syms"), 4, std::byte{0});
   EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, CountBeyondTheNames) {
   for (const int byte : {0x01, 0x10, 0xff}) {
-    KallsymsImage image = Build(Recipe("place-relative"));
+    KallsymsImage image = Build(RecipeOf("place-relative"));
     *image.At("kallsyms_num_syms", 3) = static_cast<std::byte>(byte);
     EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
   }
@@ -230,7 +230,7 @@ TEST(KallsymsImage, CountBeyondTheNames) {
 
 TEST(KallsymsImage, CountOneOff) {
   for (const int delta : {-1, 1}) {
-    KallsymsImage image = Build(Recipe("place-relative"));
+    KallsymsImage image = Build(RecipeOf("place-relative"));
     std::byte& low = *image.At("kallsyms_num_syms");
     low = static_cast<std::byte>(std::to_integer<int>(low) + delta);
     EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt) << delta;
@@ -238,13 +238,13 @@ TEST(KallsymsImage, CountOneOff) {
 }
 
 TEST(KallsymsImage, NameOfLengthZero) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   *image.At("kallsyms_names") = std::byte{0};
   EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, NameLengthThatRunsOn) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   *image.At("kallsyms_names") = std::byte{0x7f};
   const Error error = Damaged(image);
   EXPECT_EQ(error.code, ErrorCode::kCorrupt);
@@ -252,44 +252,44 @@ TEST(KallsymsImage, NameLengthThatRunsOn) {
 }
 
 TEST(KallsymsImage, MarkerThatDisagrees) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   *image.At("kallsyms_markers", 4) ^= std::byte{1};
   EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, TokenIndexThatDoesNotFit) {
   for (const uint64_t at : {0, 1, 100, 511}) {
-    KallsymsImage image = Build(Recipe("absolute"));
+    KallsymsImage image = Build(RecipeOf("absolute"));
     *image.At("kallsyms_token_index", at) ^= std::byte{0x40};
     EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt) << at;
   }
 }
 
 TEST(KallsymsImage, TokensThatUnpackWithoutEnd) {
-  KallsymsRecipe recipe = Recipe("absolute");
+  KallsymsRecipe recipe = RecipeOf("absolute");
   recipe.tokens[0x10] = std::string(200, 'z');
   recipe.symbols.push_back({0xffffffff81900010, 'T', std::string(1200, 'z'), {}});
   EXPECT_EQ(Damaged(Build(recipe)).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, SymbolWithoutAName) {
-  KallsymsRecipe recipe = Recipe("absolute");
+  KallsymsRecipe recipe = RecipeOf("absolute");
   recipe.symbols.push_back({0xffffffff81900010, 'T', "", {}});
   EXPECT_EQ(Damaged(Build(recipe)).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, TablesInAnImpossibleOrder) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   std::swap(image.labels["kallsyms_names"], image.labels["kallsyms_token_table"]);
   EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
-  image = Build(Recipe("absolute"));
+  image = Build(RecipeOf("absolute"));
   image.labels["kallsyms_names"] = 0;  // a forged address must not make us reserve memory
   EXPECT_EQ(Damaged(image).code, ErrorCode::kCorrupt);
 }
 
 TEST(KallsymsImage, NoEncodingGivesStext) {
   for (const char* name : kRecipes) {
-    KallsymsImage image = Build(Recipe(name));
+    KallsymsImage image = Build(RecipeOf(name));
     image.labels["_stext"] += 0x10000;
     const Error error = Damaged(image);
     EXPECT_EQ(error.code, ErrorCode::kCorrupt) << name;
@@ -298,7 +298,7 @@ TEST(KallsymsImage, NoEncodingGivesStext) {
 }
 
 TEST(KallsymsImage, NoStextAmongTheNames) {
-  KallsymsRecipe recipe = Recipe("absolute");
+  KallsymsRecipe recipe = RecipeOf("absolute");
   const KallsymsImage before = Build(recipe);
   KallsymsImage image = before;
   // "_stext" is stored as it is written: no token of this recipe is in it.
@@ -313,7 +313,7 @@ TEST(KallsymsImage, NoStextAmongTheNames) {
 }
 
 TEST(KallsymsImage, MissingMemoryIsNamed) {
-  KallsymsImage image = Build(Recipe("absolute"));
+  KallsymsImage image = Build(RecipeOf("absolute"));
   image.bytes.resize(image.labels.at("kallsyms_markers") - image.begin);
   EXPECT_EQ(Damaged(image).code, ErrorCode::kUnreadable);
 }
@@ -322,7 +322,7 @@ TEST(KallsymsImage, RandomDamageNeverCrashes) {
   test::Random random(7);
   size_t refused = 0;
   for (const char* name : kRecipes) {
-    const KallsymsImage whole = Build(Recipe(name));
+    const KallsymsImage whole = Build(RecipeOf(name));
     const uint64_t begin = whole.labels.at("kallsyms_num_syms") - whole.begin;
     const uint64_t end = whole.labels.at("kallsyms_token_index") - whole.begin + kTokenIndexBytes;
     for (int round = 0; round < 150; ++round) {
