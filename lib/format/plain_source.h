@@ -29,6 +29,7 @@ struct PlainImage {
   /// Holes among those that are in the file: by address, free of overlap.
   std::vector<PageRun> holes;
   std::vector<std::string> caveats;
+  bool outcomes_known = true;  ///< as MemorySource's
   std::string incomplete_reason;
   ImageFacts facts;
 };
@@ -45,6 +46,7 @@ class PlainSource : public MemorySource {
   const MemoryMap& map() const override { return *image_.map; }
   const NoteSegment& notes() const override { return image_.notes; }
   std::vector<std::string> Caveats() const override { return image_.caveats; }
+  bool outcomes_known() const override { return image_.outcomes_known; }
   std::string IncompleteReason() const override { return image_.incomplete_reason; }
   ImageFacts Facts() const override { return image_.facts; }
   /// Pages that the file is too short for are unreadable.

@@ -81,7 +81,7 @@ void AddFileFacts(const MemorySource& source, ImageInfo& info) {
   info.file_bytes = facts.file_bytes;
   info.incomplete_reason = source.IncompleteReason();
   info.complete = info.incomplete_reason.empty();
-  info.outcomes_known = true;
+  info.outcomes_known = source.outcomes_known();
   info.pages = source.Counts().value_or(PageCounts());
 }
 

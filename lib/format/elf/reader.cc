@@ -21,7 +21,15 @@ Result<PlainImage> ReadImage(const InputFile& file) {
   if (const ProgramHeader* header = core.Find(PT_NOTE)) {
     KCD_ASSIGN(image.notes, NoteSegment::Read(file.read_at, *header));
   }
-  if (const ProgramHeader* header = core.Find(kVendorSegmentType)) image.vendor = *header;
+  if (const ProgramHeader* header = core.Find(kVendorSegmentType)) {
+    image.vendor = *header;
+    image.outcomes_known = false;
+    image.caveats.push_back(
+        file.path +
+        " is a capture as plain ELF, without the account of its pages: those that could not be "
+        "read when it was captured cannot be told from zeros; the snapshot that it was made from "
+        "knows them");
+  }
   image.page_bytes = PageBytesFromNotes(image.notes);
   KCD_ASSIGN(image.map, MemoryMap::Build(core, MemoryMap::Dialect::kDump, image.page_bytes));
   // What p_filesz leaves out of p_memsz was not dumped (makedumpfile -E): neither read nor zero.

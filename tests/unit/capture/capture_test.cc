@@ -280,6 +280,24 @@ TEST_F(CaptureTest, TooManyHolesEndItAndNoneIsCalledRead) {
   EXPECT_EQ(verified.pages.read(), 0U);
 }
 
+/// The outcome map is not in the ELF core that a snapshot unpacks to.
+TEST_F(CaptureTest, WhatAnUnpackedSnapshotDoesNotKnowIsSaid) {
+  if (!test::HaveCommand("zstd")) GTEST_SKIP() << "no zstd here";
+  SetSource(test::SmallCore().Build());
+  const Bytes core = Unpacked(Run().output);
+  test::WriteFile(options_.source, core);
+  options_.output = dir_.Path("again");
+  const CaptureReport report = Run();
+  EXPECT_EQ(report.status, CaptureStatus::kComplete);
+  EXPECT_FALSE(report.warnings.empty());
+  for (const std::string& path : {options_.source, report.output}) {
+    const auto info = Describe(path);
+    ASSERT_TRUE(info.ok()) << info.error().message;
+    EXPECT_FALSE(info.value().outcomes_known) << path;
+    EXPECT_EQ(info.value().caveats.size(), 1U) << path;
+  }
+}
+
 /// A torn snapshot cannot tell its holes from zeros: nor can what is captured from it, and so on.
 TEST_F(CaptureTest, WhatATornSnapshotDoesNotKnowStaysUnknown) {
   SetSource(test::SmallCore().Build());
