@@ -15,7 +15,6 @@ STEP = 1 << 20
 def kdumpfile_reader(path):
     """libkdumpfile."""
     import kdumpfile
-
     try:
         dump = kdumpfile.kdumpfile(path)
     except kdumpfile.exceptions.NotImplementedException as error:

@@ -3,7 +3,6 @@
 
 #include <elf.h>
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -30,7 +29,7 @@ std::string_view LineOf(std::string_view vmcoreinfo, std::string_view key) {
 
 void SetField(char (&field)[kUtsBytes], std::string_view text) {
   std::memset(field, 0, sizeof(field));
-  std::memcpy(field, text.data(), std::min(text.size(), sizeof(field) - 1));
+  text.copy(field, sizeof(field) - 1);
 }
 
 std::optional<PhysAddr> Place(const MemorySource& source, std::string_view vmcoreinfo,

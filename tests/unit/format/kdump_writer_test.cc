@@ -79,6 +79,12 @@ TEST_F(KdumpWriterTest, WithoutItsPlaceNothingThatReadersNeedIsEmpty) {
             (std::vector<std::string>{"Linux", "", "6.1.0-test", "unknown", "x86_64", ""}));
 }
 
+TEST_F(KdumpWriterTest, WithoutVmcoreinfo) {
+  SetCore("", 0);
+  EXPECT_EQ(WrittenNames(),
+            (std::vector<std::string>{"Linux", "", "unknown", "unknown", "x86_64", ""}));
+}
+
 TEST_F(KdumpWriterTest, WhatIsNoUtsNameIsNotTaken) {
   SetCore(kInfoWithPlace, 16);
   EXPECT_EQ(WrittenNames()[kUtsVersion], "unknown");
