@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/base64.h"
 #include "base/error.h"
@@ -17,9 +19,10 @@ namespace kcoredump {
 
 namespace {
 
-using nlohmann::ordered_json;
+using nlohmann::json;
 
 constexpr size_t kMaxBannerBytes = 1024;
+constexpr std::string_view kBannerStart = "Linux version ";
 
 /// The variables that Volatility's plugins for Linux begin with, and their types in the kernel's
 /// headers. Those that a kernel lacks are left out.
@@ -73,7 +76,12 @@ constexpr std::array kKnownVariables = {
 class IsfWriter {
  public:
   IsfWriter(Session& session, const TypeCatalog& types, const SymbolTable& symbols, ByteSink& sink)
-      : session_(session), catalog_(types), symbols_(symbols), sink_(sink), types_(types) {}
+      : session_(session), catalog_(types), symbols_(symbols), sink_(sink), types_(types) {
+    for (const VariableEntry& variable : types.Variables()) {
+      variables_.emplace(variable.name, types_.Describe(variable.type));
+    }
+    for (const KnownVariable& known : kKnownVariables) AddKnown(known);
+  }
 
   Result<IsfReport> Write() {
     KCD_TRY(Put("{\n\"metadata\": " + Metadata().dump() + ",\n\"symbols\": {"));
@@ -87,17 +95,17 @@ class IsfWriter {
 
  private:
   Status Put(const std::string& text) { return sink_.Write(std::as_bytes(std::span(text))); }
-  static std::string Text(const ordered_json& json) {
-    return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  static std::string Text(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
   }
-  static ordered_json Metadata() {
+  static json Metadata() {
     return {{"format", "6.2.0"}, {"producer", {{"name", "kcoredump"}, {"version", kVersion}}}};
   }
 
   Status WriteSymbols();
-  ordered_json Describe(const Symbol& symbol, uint64_t kaslr_offset);
-  std::optional<ordered_json> TypeOf(std::string_view name);
-  void AddBanner(const Symbol& symbol, ordered_json& entry);
+  json Describe(const Symbol& symbol, uint64_t kaslr_offset);
+  void AddKnown(const KnownVariable& known);
+  void AddBanner(const Symbol& symbol, json& entry);
   Status WriteTypes();
 
   Session& session_;
@@ -105,31 +113,33 @@ class IsfWriter {
   const SymbolTable& symbols_;
   ByteSink& sink_;
   IsfTypes types_;
+  std::unordered_map<std::string_view, json> variables_;  ///< types by name
   std::string enums_;
   IsfReport report_;
 };
 
-std::optional<ordered_json> IsfWriter::TypeOf(std::string_view name) {
-  if (const auto variable = catalog_.Variable(name); variable.ok()) {
-    return types_.Describe(variable.value().type);
+/// Unless BTF knows better.
+void IsfWriter::AddKnown(const KnownVariable& known) {
+  const auto type = catalog_.Find(known.type);
+  if (!type.ok()) return;
+  json described = types_.Describe(type.value());
+  if (known.count != 0) {
+    described = {{"kind", "array"}, {"count", known.count}, {"subtype", std::move(described)}};
   }
-  for (const KnownVariable& known : kKnownVariables) {
-    if (known.name != name) continue;
-    const auto type = catalog_.Find(known.type);
-    if (!type.ok()) return std::nullopt;
-    ordered_json described = types_.Describe(type.value());
-    if (known.count == 0) return described;
-    return ordered_json{{"kind", "array"}, {"count", known.count}, {"subtype", described}};
-  }
-  return std::nullopt;
+  variables_.emplace(known.name, std::move(described));
 }
 
 /// Volatility finds the kernel by these bytes, and tells kernels apart by them.
-void IsfWriter::AddBanner(const Symbol& symbol, ordered_json& entry) {
+void IsfWriter::AddBanner(const Symbol& symbol, json& entry) {
   const auto banner = session_.kernel().ReadString(symbol.address, kMaxBannerBytes);
   if (!banner.ok()) {
     report_.findings.Lost("linux_banner cannot be read, and Volatility finds no kernel without: " +
                           banner.error().message);
+    return;
+  }
+  if (!banner.value().starts_with(kBannerStart)) {
+    report_.findings.Lost(
+        "there is no banner at linux_banner, and Volatility finds no kernel without");
     return;
   }
   std::string bytes = banner.value();
@@ -142,12 +152,12 @@ void IsfWriter::AddBanner(const Symbol& symbol, ordered_json& entry) {
 }
 
 /// Volatility wants addresses as the kernel was linked, and finds out how far it was moved.
-ordered_json IsfWriter::Describe(const Symbol& symbol, uint64_t kaslr_offset) {
+json IsfWriter::Describe(const Symbol& symbol, uint64_t kaslr_offset) {
   const Architecture* arch = session_.facts().arch;
   const bool moved = arch != nullptr && arch->IsKernelAddress(symbol.address);
-  ordered_json entry = {{"address", symbol.address - (moved ? kaslr_offset : 0)}};
-  if (auto type = TypeOf(symbol.name)) {
-    entry["type"] = std::move(*type);
+  json entry = {{"address", symbol.address - (moved ? kaslr_offset : 0)}};
+  if (const auto variable = variables_.find(symbol.name); variable != variables_.end()) {
+    entry["type"] = variable->second;
     ++report_.typed_symbols;
   }
   if (symbol.name == "linux_banner") AddBanner(symbol, entry);
@@ -160,7 +170,7 @@ Status IsfWriter::WriteSymbols() {
     report_.findings.Add(
         "VMCOREINFO tells no KASLR offset: addresses are as they were at run time");
   }
-  std::set<std::string_view> seen;
+  std::unordered_set<std::string_view> seen;
   for (size_t i = 0; i < symbols_.size(); ++i) {
     const Symbol symbol = symbols_.At(i);
     if (!symbol.module.empty() || !seen.insert(symbol.name).second) continue;
@@ -168,6 +178,9 @@ Status IsfWriter::WriteSymbols() {
     KCD_TRY(Put((report_.symbols == 0 ? "\n" : ",\n") + name + ": " +
                 Text(Describe(symbol, kaslr_offset.value_or(0)))));
     ++report_.symbols;
+  }
+  if (!seen.contains("linux_banner")) {
+    report_.findings.Lost("no linux_banner is known, and Volatility finds no kernel without");
   }
   return {};
 }

@@ -5,35 +5,52 @@ namespace kcoredump {
 
 namespace {
 
-using nlohmann::ordered_json;
+using nlohmann::json;
 
 /// Pointers to pointers and arrays of arrays nest a few deep in Linux; forged ones without end.
 constexpr unsigned kMaxNesting = 16;
 
-ordered_json BaseType(uint64_t bytes, bool is_signed, std::string_view kind) {
+json BaseType(uint64_t bytes, bool is_signed, std::string_view kind) {
   return {{"size", bytes}, {"signed", is_signed}, {"kind", kind}, {"endian", "little"}};
 }
 
-const ordered_json kVoid = {{"kind", "base"}, {"name", "void"}};
+/// What DWARF, and with it dwarf2json, counts as characters.
+bool IsCharacter(std::string_view name) {
+  return name == "char" || name == "signed char" || name == "unsigned char";
+}
+
+const json kVoid = {{"kind", "base"}, {"name", "void"}};
 
 }  // namespace
 
 IsfTypes::IsfTypes(const TypeCatalog& types)
     : types_(types),
-      base_types_({{"void", BaseType(0, false, "void")}, {"pointer", BaseType(8, false, "int")}}) {}
+      base_types_({{"void", BaseType(0, false, "void")}, {"pointer", BaseType(8, false, "int")}}) {
+  for (const TypeRef type : types.Named()) {
+    const auto resolved = types.Resolved(type);
+    if (!resolved.ok() || resolved.value() != type) continue;  // a typedef
+    (types.KindOf(type) == TypeKind::kEnum ? enums_ : composites_)
+        .emplace(types.BareNameOf(type), type);
+  }
+}
 
 std::string IsfTypes::KeyOf(TypeRef type) const {
   const auto resolved = types_.Resolved(type);
   if (!resolved.ok()) return "void";
-  const std::string name(types_.BareNameOf(resolved.value()));
-  if (!name.empty()) return name;
-  return "unnamed_" + std::to_string(resolved.value().unit) + "_" +
-         std::to_string(resolved.value().id);
+  const TypeRef ref = resolved.value();
+  const std::string name(types_.BareNameOf(ref));
+  const FirstOfName& firsts = types_.KindOf(ref) == TypeKind::kEnum ? enums_ : composites_;
+  const auto first = firsts.find(name);
+  // Files of the kernel have structs of their own that are called alike.
+  if (!name.empty() && (first == firsts.end() || first->second == ref)) return name;
+  return (name.empty() ? "unnamed" : name) + "_" + std::to_string(ref.unit) + "_" +
+         std::to_string(ref.id);
 }
 
 void IsfTypes::Want(TypeRef type) {
-  if (const auto resolved = types_.Resolved(type); resolved.ok()) {
-    if (wanted_.insert(KeyOf(type)).second) queue_.push_back(resolved.value());
+  const auto resolved = types_.Resolved(type);
+  if (resolved.ok() && wanted_.insert(resolved.value().id).second) {
+    queue_.push_back(resolved.value());
   }
 }
 
@@ -44,29 +61,55 @@ TypeRef IsfTypes::TakeNext() {
   return next;
 }
 
-ordered_json IsfTypes::Base(TypeRef type) {
+json IsfTypes::Base(TypeRef type) {
   const std::string name = KeyOf(type);
   if (!base_types_.contains(name)) {
     const NumberFormat number = types_.NumberOf(type);
     const bool is_float = types_.KindOf(type) == TypeKind::kFloat;
     const auto size = types_.SizeOf(type);
-    base_types_[name] = BaseType(size.ok() ? size.value() : 0, number.is_signed,
-                                 is_float         ? "float"
-                                 : number.is_bool ? "bool"
-                                 : number.is_char ? "char"
-                                                  : "int");
+    const std::string_view kind = is_float            ? "float"
+                                  : number.is_bool    ? "bool"
+                                  : IsCharacter(name) ? "char"
+                                                      : "int";
+    base_types_[name] = BaseType(size.ok() ? size.value() : 0, number.is_signed, kind);
   }
   return {{"kind", "base"}, {"name", name}};
 }
 
-ordered_json IsfTypes::Named(TypeRef type, std::string_view kind) {
+json IsfTypes::Named(TypeRef type, std::string_view kind) {
   Want(type);
   return {{"kind", kind}, {"name", KeyOf(type)}};
 }
 
+/// What is no pointer and no array.
+json IsfTypes::Innermost(TypeRef type) {
+  switch (types_.KindOf(type)) {
+    case TypeKind::kInteger:
+    case TypeKind::kFloat:
+      return Base(type);
+    case TypeKind::kStruct:
+      return Named(type, "struct");
+    case TypeKind::kUnion:
+      return Named(type, "union");
+    case TypeKind::kEnum:
+      return Named(type, "enum");
+    case TypeKind::kFunction:
+      return {{"kind", "function"}};
+    case TypeKind::kForward:
+      // Declared here, defined elsewhere, or nowhere in this kernel.
+      if (const auto resolved = types_.Resolved(type); resolved.ok()) {
+        const auto whole = composites_.find(types_.BareNameOf(resolved.value()));
+        if (whole != composites_.end()) return Innermost(whole->second);
+      }
+      return kVoid;
+    default:
+      return kVoid;
+  }
+}
+
 /// From the inside out, in a loop: what is forged may nest without end.
-ordered_json IsfTypes::Describe(TypeRef type) {
-  std::vector<ordered_json> shells;
+json IsfTypes::Describe(TypeRef type) {
+  std::vector<json> shells;
   for (; shells.size() < kMaxNesting;) {
     const TypeKind kind = types_.KindOf(type);
     if (kind == TypeKind::kPointer) {
@@ -79,33 +122,7 @@ ordered_json IsfTypes::Describe(TypeRef type) {
       break;
     }
   }
-  ordered_json text = kVoid;
-  switch (types_.KindOf(type)) {
-    case TypeKind::kInteger:
-    case TypeKind::kFloat:
-      text = Base(type);
-      break;
-    case TypeKind::kStruct:
-      text = Named(type, "struct");
-      break;
-    case TypeKind::kUnion:
-      text = Named(type, "union");
-      break;
-    case TypeKind::kEnum:
-      text = Named(type, "enum");
-      break;
-    case TypeKind::kFunction:
-      text = {{"kind", "function"}};
-      break;
-    case TypeKind::kForward:
-      // Declared here, defined elsewhere, or nowhere in this kernel.
-      if (const auto whole = types_.Find("struct " + KeyOf(type)); whole.ok()) {
-        text = Named(whole.value(), "struct");
-      }
-      break;
-    default:
-      break;
-  }
+  json text = Innermost(type);
   for (auto shell = shells.rbegin(); shell != shells.rend(); ++shell) {
     (*shell)["subtype"] = std::move(text);
     text = std::move(*shell);
@@ -113,30 +130,38 @@ ordered_json IsfTypes::Describe(TypeRef type) {
   return text;
 }
 
-/// A bitfield stands in a unit of its type's size, which begins at a multiple of that size.
-ordered_json IsfTypes::Field(const MemberEntry& member) {
-  ordered_json type = Describe(member.type);
-  if (member.bitfield_bits == 0) return {{"type", type}, {"offset", member.bit_offset / 8}};
+/// A bitfield stands in a unit of its type's size, which begins at a multiple of that size, or at
+/// any byte where a packed one would not fit.
+std::optional<json> IsfTypes::Bitfield(const MemberEntry& member) {
+  const TypeKind kind = types_.KindOf(member.type);
   const auto size = types_.SizeOf(member.type);
-  const uint64_t unit_bits = 8 * std::max<uint64_t>(size.ok() ? size.value() : 1, 1);
-  const uint64_t unit = member.bit_offset / unit_bits * unit_bits;
-  return {{"type",
-           {{"kind", "bitfield"},
-            {"bit_position", member.bit_offset - unit},
-            {"bit_length", member.bitfield_bits},
-            {"type", type}}},
-          {"offset", unit / 8}};
+  if ((kind != TypeKind::kInteger && kind != TypeKind::kEnum) || !size.ok() || size.value() == 0) {
+    return std::nullopt;
+  }
+  const uint64_t unit_bits = 8 * size.value();
+  uint64_t unit = member.bit_offset / unit_bits * unit_bits;
+  if (member.bit_offset - unit + member.bitfield_bits > unit_bits) unit = member.bit_offset & ~7ULL;
+  return json{{"type",
+               {{"kind", "bitfield"},
+                {"bit_position", member.bit_offset - unit},
+                {"bit_length", member.bitfield_bits},
+                {"type", Describe(member.type)}}},
+              {"offset", unit / 8}};
 }
 
-ordered_json IsfTypes::UserType(TypeRef type) {
-  ordered_json fields = ordered_json::object();
+json IsfTypes::UserType(TypeRef type) {
+  json fields = json::object();
   unsigned unnamed = 0;
   for (const MemberEntry& member : types_.MembersOf(type)) {
-    ordered_json field = Field(member);
+    if (member.bitfield_bits != 0) {
+      // One without a name is padding, which nobody could ask for.
+      auto field = Bitfield(member);
+      if (field && !member.name.empty()) fields[std::string(member.name)] = std::move(*field);
+      continue;
+    }
+    json field = {{"type", Describe(member.type)}, {"offset", member.bit_offset / 8}};
     std::string name(member.name);
     if (name.empty()) {
-      // Padding is not a member that anybody could name.
-      if (member.bitfield_bits != 0) continue;
       name = "unnamed_field_" + std::to_string(unnamed++);
       field["anonymous"] = true;
     }
@@ -148,18 +173,25 @@ ordered_json IsfTypes::UserType(TypeRef type) {
           {"fields", std::move(fields)}};
 }
 
-ordered_json IsfTypes::Enum(TypeRef type) const {
-  ordered_json constants = ordered_json::object();
-  for (const auto& [name, value] : types_.EnumeratorsOf(type)) {
-    constants[std::string(name)] = value;
-  }
+json IsfTypes::Enum(TypeRef type) {
   const auto size = types_.SizeOf(type);
   const uint64_t bytes = size.ok() ? size.value() : 4;
   const bool is_signed = types_.NumberOf(type).is_signed;
+  json constants = json::object();
+  for (const auto& [name, value] : types_.EnumeratorsOf(type)) {
+    if (is_signed) {
+      constants[std::string(name)] = value;
+    } else {
+      constants[std::string(name)] = static_cast<uint64_t>(value);
+    }
+  }
   const std::string base = bytes == 8   ? (is_signed ? "long int" : "long unsigned int")
                            : bytes == 1 ? (is_signed ? "signed char" : "unsigned char")
                            : bytes == 2 ? (is_signed ? "short int" : "short unsigned int")
                                         : (is_signed ? "int" : "unsigned int");
+  if (!base_types_.contains(base)) {
+    base_types_[base] = BaseType(bytes, is_signed, IsCharacter(base) ? "char" : "int");
+  }
   return {{"size", bytes}, {"base", base}, {"constants", std::move(constants)}};
 }
 

@@ -60,6 +60,12 @@ struct VariableRef {
   bool per_cpu = false;
 };
 
+/// A variable as BTF lists it.
+struct VariableEntry {
+  std::string_view name;
+  TypeRef type;
+};
+
 /// A value of an enum as BTF lists it.
 struct EnumeratorEntry {
   std::string_view name;
@@ -114,6 +120,8 @@ class TypeCatalog {
   [[nodiscard]] std::string NameOf(TypeRef type) const;
   /// kNotFound: BTF does not describe it.
   [[nodiscard]] Result<VariableRef> Variable(std::string_view name) const;
+  /// Vmlinux's, in BTF's order: for those who need many.
+  [[nodiscard]] std::vector<VariableEntry> Variables() const;
   /// Vmlinux's structs, unions, enums and typedefs that have a name.
   [[nodiscard]] std::vector<TypeRef> Named() const;
   /// The name that a type has itself; empty: none.

@@ -275,6 +275,16 @@ Result<VariableRef> TypeCatalog::Variable(std::string_view name) const {
                    "this kernel's BTF has no variable \"" + std::string(name) + "\"");
 }
 
+std::vector<VariableEntry> TypeCatalog::Variables() const {
+  std::vector<VariableEntry> variables;
+  const TypeUnit& unit = *impl_->vmlinux;
+  for (uint32_t id = unit.first_own_id(); id < unit.type_count(); ++id) {
+    const btf_type& type = unit.Type(id);
+    if (btf_is_var(&type)) variables.push_back({unit.Name(type.name_off), {0, type.type}});
+  }
+  return variables;
+}
+
 std::vector<TypeRef> TypeCatalog::Named() const {
   std::vector<TypeRef> named;
   const TypeUnit& unit = *impl_->vmlinux;

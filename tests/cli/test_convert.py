@@ -31,9 +31,12 @@ class ConvertCase(cli.TestCase):
     def phys(self, image, address, pages, status=cli.COMPLETE):
         return self.expect(status, "read", "--phys", "--raw", hex(address), pages * PAGE, "-f", image).out
 
-    def check_memory(self, image):
+    def check_pages(self, image):
         self.assertEqual(self.content[:40 * PAGE], self.phys(image, *LOW), image)
         self.assertEqual(self.content[40 * PAGE:], self.phys(image, *HIGH), image)
+
+    def check_memory(self, image):
+        self.check_pages(image)
         for hole in (0, 0x29000, 0xfff000, 0x1018000):
             self.phys(image, hole, 1, status=cli.HOLES)
 
@@ -48,14 +51,12 @@ class EveryFormat(ConvertCase):
             self.assertEqual("flattened kdump" if name == "flattened" else name, info["format"])
             self.expect(cli.COMPLETE, "verify", image)
 
-    def test_any_to_any_to_any(self):
+    def test_any_to_any(self):
         firsts = {name: self.convert(self.core, "first" + suffix)[0] for name, suffix in FORMATS.items()}
         for name, first in firsts.items():
             for other, suffix in FORMATS.items():
-                second, _ = self.convert(first, f"{name}-to{suffix}", "--force")
-                self.check_memory(second)
-                third, _ = self.convert(second, f"back{FORMATS[name]}", "--force")
-                self.check_memory(third)
+                second, _ = self.convert(first, f"{name}-to{suffix}")
+                self.check_pages(second)
 
     def test_keeps_vmcoreinfo_where_it_can(self):
         for name in WITH_NOTES:
@@ -164,10 +165,10 @@ class Command(ConvertCase):
             self.assertEqual(cli.PARTIAL, done.returncode, f"{suffix}: {text}")
             partial = self.path(f"full{suffix}.partial")
             # Up to some page everything is there; from it on nothing is, and nothing reads as zeros.
-            have = [self.page_of(partial, page) for page in range(0, 2048, 64)]
+            have = [self.page_of(partial, page) for page in range(0, 2048, 128)]
             count = have.index(b"")
             self.assertGreater(count, 0, suffix)
-            self.assertEqual([content[page * PAGE:(page + 1) * PAGE] for page in range(0, 64 * count, 64)],
+            self.assertEqual([content[page * PAGE:(page + 1) * PAGE] for page in range(0, 128 * count, 128)],
                              have[:count], suffix)
             self.assertEqual({b""}, set(have[count:]), suffix)
 

@@ -20,12 +20,15 @@ inline constexpr char kKdumpSignature[9] = "KDUMP   ";
 inline constexpr int32_t kLeastKdumpVersion = 1;
 inline constexpr int32_t kLatestKdumpVersion = 6;
 
+/// struct new_utsname: sysname, nodename, release, version, machine, domainname.
+inline constexpr size_t kUtsFields = 6;
+inline constexpr size_t kUtsBytes = 65;
+
 /// struct disk_dump_header, at offset 0.
 struct KdumpMainHeader {
   char signature[8] = {};
   int32_t version = 0;
-  /// struct new_utsname: sysname, nodename, release, version, machine, domainname.
-  char utsname[6][65] = {};
+  char utsname[kUtsFields][kUtsBytes] = {};
   char padding[6] = {};
   int64_t seconds = 0;
   int64_t microseconds = 0;
@@ -44,6 +47,7 @@ static_assert(sizeof(KdumpMainHeader) == 464 && offsetof(KdumpMainHeader, status
 // Indexes into utsname.
 inline constexpr size_t kUtsSysname = 0;
 inline constexpr size_t kUtsRelease = 2;
+inline constexpr size_t kUtsVersion = 3;
 inline constexpr size_t kUtsMachine = 4;
 
 /// struct kdump_sub_header, at the second block. Later versions have more of it.

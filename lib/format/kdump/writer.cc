@@ -15,6 +15,7 @@
 #include "format/kdump/encoder.h"
 #include "format/kdump/format.h"
 #include "format/kdump/table_writer.h"
+#include "format/kdump/uts_name.h"
 #include "format/write_log.h"
 
 namespace kcoredump {
@@ -32,17 +33,6 @@ uint64_t PhysBaseOf(std::string_view vmcoreinfo) {
   int64_t value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
   return static_cast<uint64_t>(value);
-}
-
-std::string_view LineOf(std::string_view vmcoreinfo, std::string_view key) {
-  const size_t at = vmcoreinfo.find(key);
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = vmcoreinfo.substr(at + key.size());
-  return rest.substr(0, rest.find('\n'));
-}
-
-void SetField(char (&field)[65], std::string_view text) {
-  std::memcpy(field, text.data(), std::min(text.size(), sizeof(field) - 1));
 }
 
 /// A batch of pages that the kernel may not have taken yet.
@@ -71,6 +61,9 @@ class KdumpWriter : public ImageWriter {
   uint64_t zero_pages() const override { return log_.now().zero_pages; }
 
  private:
+  [[nodiscard]] uint64_t PhysBase(std::string_view vmcoreinfo) const {
+    return source_.PhysBase().value_or(PhysBaseOf(vmcoreinfo));
+  }
   [[nodiscard]] KdumpMainHeader MainHeader() const;
   [[nodiscard]] std::vector<std::byte> SubHeader() const;
   [[nodiscard]] Status WriteMemoryBitmap(uint64_t offset);
@@ -80,6 +73,7 @@ class KdumpWriter : public ImageWriter {
   ByteSink* sink_;
   uint64_t page_bytes_;
   uint32_t status_;
+  char utsname_[kUtsFields][kUtsBytes] = {};
   uint64_t started_utc_ns_ = 0;
   uint64_t max_pfn_ = 0;
   uint64_t bitmap_bytes_ = 0;  ///< of each, in whole blocks
@@ -95,10 +89,7 @@ KdumpMainHeader KdumpWriter::MainHeader() const {
   KdumpMainHeader header;
   std::memcpy(header.signature, kKdumpSignature, sizeof(header.signature));
   header.version = kLatestKdumpVersion;
-  const std::string vmcoreinfo = VmcoreinfoText(source_);
-  SetField(header.utsname[kUtsSysname], "Linux");
-  SetField(header.utsname[kUtsRelease], LineOf(vmcoreinfo, "OSRELEASE="));
-  SetField(header.utsname[kUtsMachine], MachineName(source_.machine()));
+  std::memcpy(header.utsname, utsname_, sizeof(utsname_));
   header.seconds = static_cast<int64_t>(started_utc_ns_ / kNsInASecond);
   header.microseconds = static_cast<int64_t>(started_utc_ns_ % kNsInASecond / 1000);
   header.status = status_;
@@ -124,7 +115,7 @@ std::vector<std::byte> KdumpWriter::SubHeader() const {
   const std::span<const std::byte> notes = source_.notes().bytes();
   const std::string vmcoreinfo = VmcoreinfoText(source_);
   KdumpSubHeader header;
-  header.phys_base = source_.PhysBase().value_or(PhysBaseOf(vmcoreinfo));
+  header.phys_base = PhysBase(vmcoreinfo);
   header.end_pfn = max_pfn_;
   header.end_pfn_64 = max_pfn_;
   header.max_mapnr_64 = max_pfn_;
@@ -145,6 +136,8 @@ std::vector<std::byte> KdumpWriter::SubHeader() const {
 
 /// Everything up to the pages: headers, the bitmap of memory, and room for what the end knows.
 Status KdumpWriter::Begin() {
+  const std::string vmcoreinfo = VmcoreinfoText(source_);
+  FillUtsName(source_, vmcoreinfo, PhysBase(vmcoreinfo), utsname_);
   const std::vector<Segment>& ram = source_.map().ram();
   max_pfn_ = ram.empty() ? 0 : ram.back().PhysRange().end / page_bytes_;
   bitmap_bytes_ = AlignUp((max_pfn_ + 7) / 8, page_bytes_);
