@@ -101,9 +101,14 @@ std::string PlaceText(const Instruction& instruction) {
   return "+" + Hex(instruction.address - instruction.symbol_start);
 }
 
-std::string Line(const std::string& line, const std::string& comment, const TextStyle& style) {
-  if (comment.empty()) return CutToWidth(std::string(TrimmedRight(line)), style.columns) + "\n";
-  const std::string whole = CutToWidth(line + "  # " + comment, style.columns);
+/// `columns` is where comments begin, unless that leaves too little of the terminal's width.
+std::string Line(std::string line, size_t columns, const std::string& comment,
+                 const TextStyle& style) {
+  if (comment.empty()) return CutToWidth(line, style.columns) + "\n";
+  const std::string tail = "  # " + comment;
+  const bool fits = style.columns == 0 || columns + tail.size() <= style.columns;
+  if (fits) line = Padded(std::move(line), columns);
+  const std::string whole = CutToWidth(line + tail, style.columns);
   if (!style.colour || whole.size() <= line.size()) return whole + "\n";
   return whole.substr(0, line.size()) + "\x1b[36m" + whole.substr(line.size()) + "\x1b[0m\n";
 }
@@ -193,9 +198,8 @@ std::string ToText(const DisassembleAnswer& answer, const DisassembleTextOptions
     std::string line(columns - place.size() + 2, ' ');
     line += place + "  ";
     if (options.bytes) line += Padded(BytesText(answer, instruction), bytes_columns) + "  ";
-    const std::string comment = Comment(instruction);
-    line += comment.empty() ? CodeText(instruction) : Padded(CodeText(instruction), kCodeColumns);
-    text += Line(line, comment, options.style);
+    const size_t comments_at = line.size() + kCodeColumns;
+    text += Line(line + CodeText(instruction), comments_at, Comment(instruction), options.style);
   }
   if (answer.padding_bytes != 0) {
     text += "  (" + Grouped(answer.padding_bytes) + " bytes of padding follow)\n";

@@ -75,11 +75,11 @@ class Text(DisCase):
 
     def test_colour_and_width_on_a_terminal_alone(self):
         words = ("dis", hex(KERNEL_TEXT), "8", "-f", self.core)
-        shown = cli.run_on_terminal(*words, stdout="terminal", columns=60).err
+        shown = cli.run_on_terminal(*words, stdout="terminal", columns=52).err
         self.assertIn("\x1b[36m", shown)
         plain = re.sub(r"\x1b\[[0-9]*m", "", shown)
         lines = [line for line in plain.splitlines() if not line.startswith("kcoredump:")]
-        self.assertLessEqual(max(map(len, lines)), 60, lines)
+        self.assertLessEqual(max(map(len, lines)), 52, lines)
         self.assertTrue(any(line.endswith("…") for line in lines), lines)
         self.assertNotIn("\x1b", cli.run(*words).text)
 
@@ -136,7 +136,8 @@ class Usage(DisCase):
         self.assertIn("e_machine 243", result.err)
 
     def test_aarch64(self):
-        image = bytearray(self.write_core(struct.pack("<3I", 0xD503233F, 0x97FFFFFF, 0)).read_bytes())
+        code = struct.pack("<3I", 0xD503233F, 0x97FFFFFF, 0)
+        image = bytearray(self.write_core(code).read_bytes())
         struct.pack_into("<H", image, 18, 183)
         self.path("arm").write_bytes(image)
         result = self.dis(cli.COMPLETE, hex(KERNEL_TEXT), 3, "--bytes", file=self.path("arm"))

@@ -3,6 +3,9 @@
 // What hostile bytes reach. A target fails by crashing, by a sanitizer, or by Require.
 #include "fuzz/targets.h"
 
+#include <elf.h>
+
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +15,7 @@
 #include "format/raw/format.h"
 #include "format/snapshot/format.h"
 #include "format/snapshot/reader.h"
+#include "inspect/disassembler.h"
 #include "kcoredump/inspect.h"
 #include "kernel/vmcoreinfo.h"
 #include "source/iomem.h"
@@ -113,6 +117,24 @@ void FuzzVmcoreinfo(std::span<const std::byte> input) {
   (void)info.value().KaslrOffset();
 }
 
+/// Code of both machines, decoded as a sweep does.
+void FuzzCode(std::span<const std::byte> input) {
+  for (const uint16_t machine : {uint16_t{EM_X86_64}, uint16_t{EM_AARCH64}}) {
+    const auto made = Disassembler::Create(machine, AssemblySyntax::kAtt);
+    Require(made.ok(), "both machines are known");
+    Disassembler& disassembler = *made.value();
+    for (size_t at = 0; at < input.size();) {
+      const auto rest = input.subspan(at, std::min(input.size() - at, kMaxInstructionBytes));
+      const auto decoded = disassembler.Decode(kImageBase + at, rest);
+      if (decoded) {
+        Require(decoded->bytes != 0 && decoded->bytes <= rest.size(), "a length within the bytes");
+        Require(decoded->target_at <= decoded->operands.size(), "a target within the operands");
+      }
+      at += decoded ? decoded->bytes : disassembler.step_bytes();
+    }
+  }
+}
+
 RawSnapshot SampleSnapshot() {
   ElfBuilder core;
   core.AddNote("VMCOREINFO", 0, "OSRELEASE=6.1\nPAGESIZE=4096\n");
@@ -207,6 +229,14 @@ std::vector<Bytes> TrailerSeeds() {
   return {EncodeTrailerHead(raw.trailer, static_cast<uint32_t>(raw.entries.size()))};
 }
 
+std::vector<Bytes> CodeSeeds() {
+  return {
+      ToBytes(
+          "\xf3\x0f\x1e\xfa\xe8\xfb\x0f\x01\x01\x48\x8b\x05\xf9\x0f\x01\x01\x67\x0f\xb9\x40\x12"),
+      ToBytes("\x62\xf3\xd5\x48\x25\xc4\x96\xc4\xe3\x7d\x44\xef\x11\x66\x0f\x38\xf8\x07"),
+      ToBytes("\x3f\x23\x03\xd5\x02\x01\x21\xb8\x01\x8c\x40\xf9\x01\x01\x01\x94")};
+}
+
 constexpr std::array kTargets = {
     FuzzTarget{.name = "elf", .run = FuzzElf, .seeds = ElfSeeds},
     FuzzTarget{.name = "snapshot", .run = FuzzImage, .seeds = SnapshotSeeds},
@@ -218,6 +248,7 @@ constexpr std::array kTargets = {
     FuzzTarget{.name = "iomem", .run = FuzzIomem, .seeds = IomemSeeds},
     FuzzTarget{.name = "vmcoreinfo", .run = FuzzVmcoreinfo, .seeds = VmcoreinfoSeeds},
     FuzzTarget{.name = "trailer", .run = FuzzTrailer, .seeds = TrailerSeeds},
+    FuzzTarget{.name = "code", .run = FuzzCode, .seeds = CodeSeeds},
 };
 
 }  // namespace

@@ -339,12 +339,21 @@ TEST_F(DisTest, BytesAndIntelSyntax) {
             "  +0x15  74 05                    je     traced+0x1c\n");
 }
 
-TEST_F(DisTest, LinesAreCutToTheTerminalAndColoured) {
+TEST_F(DisTest, LinesFitTheTerminalAndAreColoured) {
   const DisassembleAnswer answer = Ask(kImageBase + 0x19, 1);
-  const std::string text = ToText(answer, {.style = {.columns = 60, .colour = true}});
-  EXPECT_EQ(text,
-            "\x1b[1mffffffff81000019 <traced+0x9>:\x1b[0m\n"
-            "  +0x9  nopl   (%rax, %rax)               \x1b[36m  # static key a_…\x1b[0m\n");
+  const auto line = [&](unsigned columns, bool colour) {
+    const std::string text = ToText(answer, {.style = {.columns = columns, .colour = colour}});
+    return text.substr(text.find('\n') + 1);
+  };
+  EXPECT_EQ(line(120, true),
+            "  +0x9  nopl   (%rax, %rax)               \x1b[36m"
+            "  # static key a_key off, else jump to traced+0x28\x1b[0m\n");
+  EXPECT_EQ(line(80, false),
+            "  +0x9  nopl   (%rax, %rax)  # static key a_key off, else jump to traced+0x28\n");
+  EXPECT_EQ(line(40, true), "  +0x9  nopl   (%rax, %rax)\x1b[36m  # static k…\x1b[0m\n");
+  EXPECT_EQ(line(12, true), "  +0x9  nop…\n");
+  EXPECT_TRUE(ToText(answer, {.style = {.columns = 80, .colour = true}})
+                  .starts_with("\x1b[1mffffffff81000019 <traced+0x9>:\x1b[0m\n"));
 }
 
 TEST_F(DisTest, Json) {
