@@ -87,8 +87,12 @@ class Sound(InspectCase):
                 report[key] for key in ("sound", "complete", "damaged_frames", "damage")))
             self.assertEqual(len(cli.unpack(self.snapshot)), report["plain_bytes"])
 
-    def test_verify_reads_every_page_of_other_formats(self):
-        self.assertRegex(self.expect(cli.COMPLETE, "verify", self.core).text, r"(?m)^verdict +sound$")
+    def test_verify_of_a_core_reads_every_page(self):
+        self.assertEqual(64, self.verify(cli.COMPLETE, self.core)["pages"]["read"])
+        os.truncate(self.core, self.core.stat().st_size - 3 * PAGE)
+        report = self.verify(cli.CORRUPT, self.core)
+        self.assertEqual((61, 3), (report["pages"]["read"], report["pages"]["unreadable"]))
+        self.assertIn("beyond the end of the file", report["damage"][0])
         self.expect(cli.IO, "verify", self.path("missing"))
 
     def test_a_file_without_vmcoreinfo(self):

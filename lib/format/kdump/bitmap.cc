@@ -63,6 +63,27 @@ Result<uint64_t> BitmapCursor::Rank(uint64_t page) {
   return rank;
 }
 
+Result<uint64_t> BitmapCursor::Select(uint64_t rank) {
+  if (rank >= bitmap_->set_bits_) return bitmap_->bits_;
+  const std::vector<uint64_t>& before = bitmap_->before_;
+  const auto after = std::upper_bound(before.begin(), before.end(), rank);
+  const auto block = static_cast<uint64_t>(after - before.begin()) - 1;
+  KCD_TRY(Load(block));
+  rank -= before[block];
+  for (uint64_t i = 0; i < words_.size(); ++i) {
+    uint64_t word = words_[i];
+    const auto set = static_cast<uint64_t>(std::popcount(word));
+    if (rank >= set) {
+      rank -= set;
+      continue;
+    }
+    for (; rank > 0; --rank) word &= word - 1;
+    return block * PageBitmap::kBlockBits + i * kWordBits +
+           static_cast<uint64_t>(std::countr_zero(word));
+  }
+  return bitmap_->bits_;  // the file changed meanwhile
+}
+
 /// Both bitmaps from start to end, word by word.
 class BitmapScanner {
  public:

@@ -50,6 +50,8 @@ class BitmapCursor {
   [[nodiscard]] Result<bool> Test(uint64_t page);
   /// How many bits below `page` are set.
   [[nodiscard]] Result<uint64_t> Rank(uint64_t page);
+  /// The page whose bit is set and has `rank` set bits below it; the bitmap's end: there is none.
+  [[nodiscard]] Result<uint64_t> Select(uint64_t rank);
 
  private:
   [[nodiscard]] Status Load(uint64_t block);

@@ -123,6 +123,7 @@ PageLabel KdumpReader::LabelOf(uint64_t pfn) {
   const KdumpPages* pages = source_->FindPages(pfn);
   if (pages == nullptr) return {.outcome = PageOutcome::kNotReached};
   if (!pages->torn) return {};
+  if (pfn >= pages->end_pfn) return {.outcome = PageOutcome::kNotReached};
   PageDescriptor descriptor;
   const int failure = FindDescriptor(pfn, pages, descriptor);
   const bool written = failure == 0 && IsWritten(descriptor, *pages);

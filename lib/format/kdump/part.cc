@@ -87,8 +87,8 @@ std::vector<KdumpPart> GatherKdumpSet(KdumpPart part) {
   if (!hash.ok()) return parts;
   for (const std::string& path : NamesBeside(first.file.path)) {
     auto other = PartAt(path);
-    // Copies of a part, the one that was named among them, bring nothing new.
-    if (!other || !SameDump(first, *other) ||
+    // Copies of a part, the one that was named among them, bring nothing new, nor do empty parts.
+    if (!other || !SameDump(first, *other) || other->layout.start_pfn == other->layout.end_pfn ||
         std::any_of(parts.begin(), parts.end(),
                     [&](const KdumpPart& kept) { return Overlap(kept, *other); })) {
       continue;

@@ -126,6 +126,13 @@ Status KdumpSource::LoadPages(const std::vector<KdumpPart>& parts) {
     KCD_ASSIGN(pages.first_rank, cursor.Rank(pages.pfns.begin));
     KCD_ASSIGN(const uint64_t end_rank, cursor.Rank(pages.pfns.end));
     pages.count = end_rank - pages.first_rank;
+    const uint64_t descriptor_bytes =
+        pages.file.bytes - std::min(pages.file.bytes, pages.descriptors);
+    const uint64_t described = descriptor_bytes / sizeof(PageDescriptor);
+    pages.end_pfn = pages.pfns.end;
+    if (described < pages.count) {
+      KCD_ASSIGN(pages.end_pfn, cursor.Select(pages.first_rank + described));
+    }
     KCD_ASSIGN(const bool has_its_end, HasItsEnd(pages));
     pages.torn =
         !has_its_end || !part.file.torn.empty() || (part.layout.status & kKdumpIncomplete) != 0;
@@ -205,6 +212,17 @@ std::optional<PageCounts> KdumpSource::Counts() const {
   counts.not_reached = dumped_.set_bits() - counts.direct;
   counts.excluded = memory_pages_ - dumped_.set_bits();
   return counts;
+}
+
+std::vector<Range> KdumpSource::PresentRanges() const {
+  std::vector<Range> absent;
+  uint64_t at = 0;
+  for (const KdumpPages& pages : pages_) {
+    absent.push_back({at, pages.pfns.begin * layout_.page_bytes});
+    at = pages.end_pfn * layout_.page_bytes;
+  }
+  absent.push_back({at, ~uint64_t{0}});
+  return Subtract(map_->RamRanges(), Normalized(std::move(absent)));
 }
 
 Range KdumpSource::BlockAround(PhysAddr phys) const {

@@ -20,6 +20,7 @@ struct KdumpPages {
   uint64_t descriptors = 0;  ///< offset of those of this file's pages
   uint64_t first_rank = 0;   ///< dumped pages of the whole set before this file's
   uint64_t count = 0;        ///< dumped pages of this file
+  uint64_t end_pfn = 0;      ///< of the pages whose descriptors it is long enough for
   /// Pages may not have been written, or be cut off: their descriptors tell.
   bool torn = false;
 };
@@ -37,6 +38,8 @@ class KdumpSource : public MemorySource {
   std::string IncompleteReason() const override { return incomplete_reason_; }
   ImageFacts Facts() const override;
   std::optional<PageCounts> Counts() const override;
+  /// Without what belongs to missing parts, or has its descriptor past the end of its file.
+  std::vector<Range> PresentRanges() const override;
   std::optional<uint64_t> PhysBase() const override { return layout_.phys_base; }
   /// A few pages: each is packed on its own.
   Range BlockAround(PhysAddr phys) const override;
