@@ -8,7 +8,7 @@ namespace kcoredump {
 namespace {
 
 /// What a batch may be cut at; any page size divides it.
-constexpr uint64_t kUnitBytes = 64 << 10;
+constexpr uint64_t kPlainUnitBytes = 64 << 10;
 
 class PlainEncoder : public BatchEncoder {
  public:
@@ -46,7 +46,7 @@ class PlainEncoding : public ImageEncoding {
  public:
   explicit PlainEncoding(ImageShape shape) : shape_(shape) {}
   ImageShape shape() const override { return shape_; }
-  uint64_t unit_bytes() const override { return kUnitBytes; }
+  uint64_t unit_bytes() const override { return kPlainUnitBytes; }
   uint64_t BatchBound(uint64_t batch_bytes) const override { return batch_bytes; }
   uint64_t encoder_bytes() const override { return 0; }
   Result<std::unique_ptr<BatchEncoder>> NewEncoder() const override {

@@ -13,7 +13,7 @@ namespace kcoredump {
 namespace {
 
 constexpr size_t kMaxEntries = 1 << 16;
-constexpr unsigned kMaxNesting = 16;
+constexpr unsigned kMaxLayoutNesting = 16;
 
 class LayoutBuilder {
  public:
@@ -26,7 +26,7 @@ class LayoutBuilder {
     const uint64_t offset = out.offset;
     uint64_t end = 0;
     for (const MemberEntry& member : budget_.MembersOf(type)) {
-      if (++entries_ > kMaxEntries || nesting > kMaxNesting) {
+      if (++entries_ > kMaxEntries || nesting > kMaxLayoutNesting) {
         cut_ = true;
         return;
       }

@@ -18,12 +18,12 @@ constexpr uint64_t kMaxObjectBytes = 1 << 20;
 constexpr size_t kMaxValues = 1 << 16;
 constexpr uint64_t kMaxMembersSeen = 1 << 20;
 constexpr uint64_t kMaxNumberBytes = 16;
-constexpr uint64_t kMaxTextBytes = 4096;
+constexpr uint64_t kMaxShownTextBytes = 4096;
 /// Of what a char pointer leads to.
 constexpr size_t kMaxStringBytes = 256;
 /// A struct of so many values is shown at any depth: list_head, atomic_t, rb_node.
 constexpr unsigned kSmallValues = 4;
-constexpr unsigned kMaxNesting = 16;
+constexpr unsigned kMaxValueNesting = 16;
 constexpr size_t kMaxNamed = 4;
 
 /// A member or element, seen from the beginning of the whole.
@@ -164,7 +164,7 @@ class ValueBuilder {
                   TypedValue& out) {
     for (const MemberEntry& member : budget_.MembersOf(type)) {
       const uint64_t at = Plus(offset, member.bit_offset / 8);
-      if (Full() || nesting > kMaxNesting) {
+      if (Full() || nesting > kMaxValueNesting) {
         out.cut = true;
         return;
       }
@@ -184,7 +184,7 @@ class ValueBuilder {
 
   /// Whether members are shown so deep. Of an array: its elements'.
   [[nodiscard]] bool IsShown(TypeRef type, unsigned depth) {
-    for (unsigned i = 0; i < kMaxNesting && types_.KindOf(type) == TypeKind::kArray; ++i) {
+    for (unsigned i = 0; i < kMaxValueNesting && types_.KindOf(type) == TypeKind::kArray; ++i) {
       type = types_.Element(type);
     }
     return depth < options_.depth || !IsComposite(types_, type) ||
@@ -194,7 +194,7 @@ class ValueBuilder {
   /// Up to kSmallValues + 1.
   unsigned ValuesIn(TypeRef type, unsigned nesting) {
     constexpr unsigned kMany = kSmallValues + 1;
-    if (nesting > kMaxNesting) return kMany;
+    if (nesting > kMaxValueNesting) return kMany;
     if (types_.KindOf(type) == TypeKind::kArray) {
       if (types_.NumberOf(types_.Element(type)).is_char) return 1;
       const uint64_t count = std::min<uint64_t>(types_.Count(type), kMany);
@@ -233,7 +233,7 @@ class ValueBuilder {
 
   void AddText(uint64_t offset, TypedValue& out) {
     out.kind = ValueKind::kText;
-    const uint64_t bytes = std::min(out.count, kMaxTextBytes);
+    const uint64_t bytes = std::min(out.count, kMaxShownTextBytes);
     const ValueState state = bytes_.StateOf(offset, bytes);
     if (state != ValueState::kRead) return Lost(out, state);
     const std::string_view all = AsText(bytes_.At(offset, bytes));

@@ -12,7 +12,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr size_t kMaxCpus = 8192;
+constexpr size_t kMaxCounterCpus = 8192;
 /// Any more is not a count of pages.
 constexpr uint64_t kMaxRssPages = uint64_t{1} << 40;
 
@@ -80,7 +80,8 @@ void ProcessMemoryReader::FindCpus(std::vector<std::string>& notes) {
   const auto offsets = sources_.symbol("__per_cpu_offset");
   const auto possible = sources_.symbol("__cpu_possible_mask");
   const auto mask_bytes = sources_.types.SizeOf("struct cpumask");
-  std::vector<std::byte> mask(mask_bytes.ok() ? std::min(mask_bytes.value(), kMaxCpus / 8) : 0);
+  std::vector<std::byte> mask(mask_bytes.ok() ? std::min(mask_bytes.value(), kMaxCounterCpus / 8)
+                                              : 0);
   if (offsets && possible && !mask.empty() && sources_.kernel.Read(*possible, mask).ok()) {
     for (size_t cpu = 0; cpu < mask.size() * 8; ++cpu) {
       if ((mask[cpu / 8] >> (cpu % 8) & std::byte{1}) == std::byte{0}) continue;

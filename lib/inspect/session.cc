@@ -17,7 +17,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr uint64_t kMaxBtfBytes = 64 << 20;
+constexpr uint64_t kMaxImageBtfBytes = 64 << 20;
 
 /// About as long as it takes to look for a process among thousands.
 constexpr std::chrono::milliseconds kLiveProcessLasts{100};
@@ -180,7 +180,7 @@ Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
                      "no BTF: neither in the image's notes nor in the kernel's memory "
                      "(__start_BTF, __stop_BTF)");
   }
-  if (stop.value() - start.value() > kMaxBtfBytes) {
+  if (stop.value() - start.value() > kMaxImageBtfBytes) {
     return MakeError(ErrorCode::kLimitExceeded, "BTF in memory of more than 64 MiB");
   }
   std::vector<std::byte> bytes(stop.value() - start.value());

@@ -15,7 +15,7 @@ namespace kcoredump {
 namespace {
 
 /// One unit of work between looks at the cancel flag.
-constexpr uint64_t kStepBytes = 4 * kMaxBatchBytes;
+constexpr uint64_t kVerifyStepBytes = 4 * kMaxBatchBytes;
 
 /// What the pages of one step were like.
 struct PageStep {
@@ -31,7 +31,7 @@ class StepList {
   explicit StepList(std::vector<Range> ranges) : ranges_(std::move(ranges)) {
     for (const Range& range : ranges_) {
       first_steps_.push_back(steps_);
-      steps_ += (range.size() + kStepBytes - 1) / kStepBytes;
+      steps_ += (range.size() + kVerifyStepBytes - 1) / kVerifyStepBytes;
       bytes_ += range.size();
     }
   }
@@ -41,8 +41,8 @@ class StepList {
   [[nodiscard]] Range At(uint64_t step) const {
     const auto after = std::upper_bound(first_steps_.begin(), first_steps_.end(), step);
     const auto index = static_cast<size_t>(after - first_steps_.begin()) - 1;
-    const uint64_t begin = ranges_[index].begin + (step - first_steps_[index]) * kStepBytes;
-    return {begin, std::min(begin + kStepBytes, ranges_[index].end)};
+    const uint64_t begin = ranges_[index].begin + (step - first_steps_[index]) * kVerifyStepBytes;
+    return {begin, std::min(begin + kVerifyStepBytes, ranges_[index].end)};
   }
 
  private:

@@ -2,8 +2,14 @@
 //
 // Reading a snapshot: 4 KiB at a time from memory that was read before, and once through.
 //
-//   KCOREDUMP_BENCH_IMAGE=FILE space_bench
+//   KCOREDUMP_BENCH_IMAGE=FILE [KCOREDUMP_BENCH_KDUMP=FILE] space_bench
+//
+// KDUMP is makedumpfile's output of the same memory: libkdumpfile reads the same pages of it.
 #include <benchmark/benchmark.h>
+#include <fcntl.h>
+#ifdef KCOREDUMP_HAVE_LIBKDUMPFILE
+#include <libkdumpfile/kdumpfile.h>
+#endif
 
 #include <cstdlib>
 #include <iostream>
@@ -103,6 +109,71 @@ void ColdSequentialReads(benchmark::State& state) {
   state.SetBytesProcessed(bytes_read);
 }
 BENCHMARK(ColdSequentialReads)->ThreadRange(1, 2)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+#ifdef KCOREDUMP_HAVE_LIBKDUMPFILE
+
+/// The peer, with its own cache. Its contexts are made once for each thread.
+class Peer {
+ public:
+  Peer() : context_(kdump_new()) {
+    const char* path = std::getenv("KCOREDUMP_BENCH_KDUMP");
+    if (path == nullptr || kdump_open_fd(context_, open(path, O_RDONLY | O_CLOEXEC)) != KDUMP_OK) {
+      kdump_free(context_);
+      context_ = nullptr;
+    }
+  }
+  ~Peer() {
+    if (context_ != nullptr) kdump_free(context_);
+  }
+  [[nodiscard]] bool ready() const { return context_ != nullptr; }
+  bool Read(uint64_t at, std::span<std::byte> out) {
+    size_t length = out.size();
+    return kdump_read(context_, KDUMP_MACHPHYSADDR, at, out.data(), &length) == KDUMP_OK;
+  }
+
+ private:
+  kdump_ctx_t* context_;
+};
+
+/// As HotPageReads; libkdumpfile's cache holds 1024 pages as it comes.
+void PeerHotPageReads(benchmark::State& state) {
+  const Image& image = TheImage();
+  const size_t pages = std::min(image.hot.size(), static_cast<size_t>(state.range(0)));
+  Peer peer;
+  if (!peer.ready()) return state.SkipWithError("KCOREDUMP_BENCH_KDUMP is not a dump it opens");
+  std::vector<std::byte> page(kPage);
+  size_t next = static_cast<size_t>(state.thread_index()) * 977;
+  for (size_t i = 0; i < pages; ++i) (void)peer.Read(image.hot[i], page);
+  for (auto _ : state) {
+    if (!peer.Read(image.hot[next++ % pages], page)) state.SkipWithError("hole");
+    benchmark::DoNotOptimize(page.data());
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(PeerHotPageReads)->Arg(512)->Arg(1024)->Arg(kHotPages)->ThreadRange(1, 2)->UseRealTime();
+
+/// As ColdSequentialReads.
+void PeerColdSequentialReads(benchmark::State& state) {
+  const Image& image = TheImage();
+  const size_t share = image.non_zero.size() / static_cast<size_t>(state.threads());
+  const size_t first = share * static_cast<size_t>(state.thread_index());
+  int64_t bytes_read = 0;
+  std::vector<std::byte> bytes(256 << 10);
+  for (auto _ : state) {
+    Peer peer;
+    if (!peer.ready()) return state.SkipWithError("KCOREDUMP_BENCH_KDUMP is not a dump it opens");
+    for (size_t i = first; i < first + share; ++i) {
+      const Range& block = image.non_zero[i];
+      if (!peer.Read(block.begin, std::span(bytes).first(block.size())))
+        state.SkipWithError("hole");
+      bytes_read += static_cast<int64_t>(block.size());
+    }
+  }
+  state.SetBytesProcessed(bytes_read);
+}
+BENCHMARK(PeerColdSequentialReads)->ThreadRange(1, 2)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+#endif
 
 }  // namespace
 }  // namespace kcoredump

@@ -12,7 +12,7 @@ namespace kcoredump {
 namespace {
 
 /// What a batch may be cut at; any page size divides it.
-constexpr uint64_t kUnitBytes = 64 << 10;
+constexpr uint64_t kKdumpUnitBytes = 64 << 10;
 /// Of a zlib or lzo compressor; zstd's is asked for.
 constexpr uint64_t kSmallCompressorBytes = 512 << 10;
 
@@ -65,7 +65,7 @@ class KdumpEncoding : public ImageEncoding {
       : codec_(codec), level_(level), page_bytes_(page_bytes) {}
 
   ImageShape shape() const override { return ImageShape::kMemory; }
-  uint64_t unit_bytes() const override { return kUnitBytes; }
+  uint64_t unit_bytes() const override { return kKdumpUnitBytes; }
   uint64_t BatchBound(uint64_t batch_bytes) const override { return batch_bytes; }
   uint64_t encoder_bytes() const override {
     return codec_ == PageCodec::kZstd ? CompressorBytes(level_, page_bytes_)

@@ -22,7 +22,7 @@ constexpr uint64_t kOffset = 0x1e000000;
 constexpr char kBanner[] = "Linux version 6.1.0-test (a@b) #1 SMP\n";
 
 /// Symbols as they stand while the kernel runs, `kOffset` above where they were linked.
-constexpr char kKallsyms[] =
+constexpr char kIsfKallsyms[] =
     "0000000000001000 A counter\n"
     "ffffffff9f000000 T _stext\n"
     "ffffffff9f000040 D linux_banner\n"
@@ -53,7 +53,7 @@ class IsfTest : public testing::Test {
       notes.insert(notes.end(), note.begin(), note.end());
     };
     add(NoteType::kMeta, "{}");
-    add(NoteType::kKallsyms, kKallsyms);
+    add(NoteType::kKallsyms, kIsfKallsyms);
     add(NoteType::kBtf, std::string("vmlinux\0", 8) + test::ToText(btf_.Build()));
     Elf64_Phdr header{};
     header.p_type = kVendorSegmentType;

@@ -20,7 +20,7 @@ constexpr uint64_t kThing = test::kImageBase + 0x40;
 constexpr uint64_t kSecond = test::kDirectMap + test::kHighRam + 0x200;
 constexpr uint64_t kLastPage = test::kHighRam + test::kHighRamBytes - kPage;
 
-constexpr char kKallsyms[] =
+constexpr char kPrintKallsyms[] =
     "0000000000001000 A per_cpu_thing\n"
     "ffffffff81000000 T _stext\n"
     "ffffffff81000040 D thing\n"
@@ -66,7 +66,7 @@ class PrintTest : public testing::Test {
       notes.insert(notes.end(), note.begin(), note.end());
     };
     add(NoteType::kMeta, "{}");
-    add(NoteType::kKallsyms, kKallsyms);
+    add(NoteType::kKallsyms, kPrintKallsyms);
     if (!types.empty()) add(NoteType::kBtf, std::string("vmlinux\0", 8) + test::ToText(types));
     Elf64_Phdr header{};
     header.p_type = kVendorSegmentType;

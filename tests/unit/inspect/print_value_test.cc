@@ -15,7 +15,7 @@ using nlohmann::json;
 using test::BtfBuilder;
 
 constexpr uint64_t kBase = 0xffffffff82000000;
-constexpr uint64_t kNames = 0xffffffff82800000;
+constexpr uint64_t kNamed = 0xffffffff82800000;
 
 /// A small kernel: its types, some memory, and one symbol.
 class PrintValueTest : public testing::Test {
@@ -47,7 +47,7 @@ class PrintValueTest : public testing::Test {
     const auto steps = ParsePath(path);
     EXPECT_TRUE(steps.ok());
     const PrintSources sources{Types(), memory_, memory_, [](uint64_t at) -> std::string {
-                                 return at >= kNames ? "name+" + Hex(at - kNames) : "";
+                                 return at >= kNamed ? "name+" + Hex(at - kNamed) : "";
                                }};
     return ReadAlong(sources, spot.value(), steps.value(), options);
   }
@@ -93,7 +93,7 @@ class PrintValueTest : public testing::Test {
 
 TEST_F(PrintValueTest, AListHeadAsCHasIt) {
   AddListHead();
-  memory_.PutValue<uint64_t>(kBase, kNames + 0x10);
+  memory_.PutValue<uint64_t>(kBase, kNamed + 0x10);
   memory_.PutValue<uint64_t>(kBase + 8, 0);
   EXPECT_EQ(Text("struct list_head"),
             "(struct list_head) @ 0xffffffff82000000 = {\n"

@@ -215,9 +215,9 @@ TEST_F(SymbolAnswersTest, HostileNamesAreEscaped) {
 }
 
 TEST_F(SymbolAnswersTest, Json) {
-  const auto json = nlohmann::json::parse(
+  const auto parsed = nlohmann::json::parse(
       ToJson(Ask({"probe", "tcp_v6_rcv-1", "0xffffc90000000008", "nonsense", "_end"})));
-  const auto& symbols = json["symbols"];
+  const auto& symbols = parsed["symbols"];
   ASSERT_EQ(symbols.size(), 4U);
   EXPECT_EQ(symbols[0]["query"], "probe");
   EXPECT_EQ(symbols[0]["address"], "0xffffffffc0000010");
@@ -234,8 +234,8 @@ TEST_F(SymbolAnswersTest, Json) {
   EXPECT_TRUE(symbols[2]["type"].is_null());
   EXPECT_TRUE(symbols[2]["offset"].is_null());
   EXPECT_TRUE(symbols[3]["size"].is_null());
-  EXPECT_EQ(json["not_found"], nlohmann::json::array({"nonsense"}));
-  EXPECT_EQ(json["incomplete"], false);
+  EXPECT_EQ(parsed["not_found"], nlohmann::json::array({"nonsense"}));
+  EXPECT_EQ(parsed["incomplete"], false);
 }
 
 }  // namespace

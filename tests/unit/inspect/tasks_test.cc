@@ -10,7 +10,7 @@ namespace kcoredump {
 namespace {
 
 constexpr uint64_t kInitTask = 0xffffffff82000000;
-constexpr uint64_t kFirst = 0xffff888000100000;
+constexpr uint64_t kFirstTask = 0xffff888000100000;
 constexpr uint64_t kStride = 0x10000;
 constexpr uint64_t kHead = 0x20;  ///< of a signal_struct, that many bytes behind the task here
 // Offsets within a task_struct of this test.
@@ -83,7 +83,7 @@ class TasksTest : public testing::Test {
     Link(nodes);
   }
 
-  static uint64_t At(uint32_t pid) { return kFirst + pid * kStride; }
+  static uint64_t At(uint32_t pid) { return kFirstTask + pid * kStride; }
 
   TaskList Walk(bool threads = false) {
     TaskSources sources{.kernel = memory_,
