@@ -37,7 +37,7 @@ foreach(scenario pipe names sigint sigterm enospc erofs unprivileged lockdown kp
   add_vm_test(${scenario} 6.1)
 endforeach()
 add_vm_test(hwpoison 6.1-generic)
-add_vm_test(panic 6.1)
+add_vm_test(panic 6.1 sid)
 add_vm_test(formats 6.1)  # Debian 12's makedumpfile knows kernels up to about 6.1
 add_vm_test(foreign 6.1)
 if(KCOREDUMP_PEERS)

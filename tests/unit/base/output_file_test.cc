@@ -278,6 +278,92 @@ TEST(OutputFile, AFullDiskIsAnErrorThatRewindMends) {
   EXPECT_EQ(test::ReadFile(dir.Path("out.partial")), expected);
 }
 
+TEST(OutputFile, PatchReachesWhatIsWrittenAndWhatWaits) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  Bytes expected = test::RandomBytes((1 << 20) + 5000, 5);
+  ASSERT_TRUE(sink->can_patch());
+  ASSERT_TRUE(sink->Write(expected).ok());
+  ASSERT_LT(sink->taken_bytes(), expected.size());  // the last 5000 wait for their block
+  const auto patch = [&](uint64_t offset, size_t bytes) {
+    const Bytes with = test::RandomBytes(bytes, offset);
+    std::copy(with.begin(), with.end(), expected.begin() + static_cast<ptrdiff_t>(offset));
+    return sink->Patch(offset, with).ok();
+  };
+  EXPECT_TRUE(patch(3, 100));                         // in the file, nowhere aligned
+  EXPECT_TRUE(patch(sink->taken_bytes() - 50, 100));  // across its end
+  EXPECT_TRUE(patch(expected.size() - 10, 10));       // in what waits
+  const Bytes tail = test::RandomBytes(2 << 20, 6);   // writing goes on around the page cache
+  ASSERT_TRUE(sink->Write(tail).ok());
+  expected.insert(expected.end(), tail.begin(), tail.end());
+  const Status beyond = sink->Patch(expected.size() - 1, std::span(tail).first(2));
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_EQ(beyond.error().code, ErrorCode::kInvalidArgument);
+  ASSERT_TRUE(sink->Publish(true).ok());
+  EXPECT_EQ(test::ReadFile(dir.Path("out")), expected);
+}
+
+TEST(OutputFile, SkipIsZerosAndAHole) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  Bytes expected = test::RandomBytes(777, 7);
+  ASSERT_TRUE(sink->Write(expected).ok());
+  ASSERT_TRUE(sink->Skip(16 << 20).ok());
+  const Bytes end = test::RandomBytes(99, 8);
+  ASSERT_TRUE(sink->Write(end).ok());
+  ASSERT_TRUE(sink->Skip(3).ok());
+  expected.resize(expected.size() + (16 << 20));
+  expected.insert(expected.end(), end.begin(), end.end());
+  expected.resize(expected.size() + 3);
+  ASSERT_TRUE(sink->Publish(true).ok());
+  EXPECT_EQ(test::ReadFile(dir.Path("out")), expected);
+  struct stat status {};
+  ASSERT_EQ(stat(dir.Path("out").c_str(), &status), 0);
+  EXPECT_LT(status.st_blocks * 512, 4 << 20);
+}
+
+TEST(OutputFile, SkippingPastEveryFileIsAnError) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  ASSERT_TRUE(sink->Skip(1 << 20).ok());
+  const Status far = sink->Skip(uint64_t{1} << 63);
+  ASSERT_FALSE(far.ok());
+  EXPECT_EQ(far.error().system_errno, EFBIG);
+}
+
+TEST(OutputFile, PatchFillsWhatWasSkipped) {
+  const TempDir dir;
+  const auto sink = Create(dir.Path("out"));
+  ASSERT_TRUE(sink->Reserve(1 << 20).ok());
+  ASSERT_TRUE(sink->Skip(3 << 20).ok());
+  const Bytes table = test::RandomBytes(70'001, 9);
+  ASSERT_TRUE(sink->Patch(12'345, table).ok());
+  ASSERT_TRUE(sink->Publish(true).ok());
+  Bytes expected(3 << 20);
+  std::copy(table.begin(), table.end(), expected.begin() + 12'345);
+  // Room that was reserved is not content.
+  EXPECT_EQ(test::ReadFile(dir.Path("out")), expected);
+}
+
+TEST(PipeSink, SkipsByWritingZerosAndCannotPatch) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  const UniqueFd write_end(ends[1]);
+  const auto sink = CreatePipeSink(write_end.get());
+  ASSERT_TRUE(sink->Write(test::ToBytes("ab")).ok());
+  ASSERT_TRUE(sink->Skip(5000).ok());
+  EXPECT_FALSE(sink->can_patch());
+  const Status patched = sink->Patch(0, test::ToBytes("x"));
+  ASSERT_FALSE(patched.ok());
+  EXPECT_EQ(patched.error().code, ErrorCode::kUnsupported);
+  Bytes got(6000);
+  EXPECT_EQ(read(read_end.get(), got.data(), got.size()), 5002);
+  Bytes expected = test::ToBytes("ab");
+  expected.resize(got.size());
+  EXPECT_EQ(got, expected);
+}
+
 TEST(PipeSink, WritesThroughAndCannotRewind) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);

@@ -16,6 +16,10 @@ from vmlab.texts import task_comm
 from .context import capture, prepare_pattern
 
 HOLDER = "guest_pattern"
+# Ours, by the options of `convert`.
+OURS = {"ours.zstd": "--to kdump --codec zstd", "ours.zlib": "--to kdump --codec zlib",
+        "ours.lzo": "--to kdump --codec lzo", "ours.snappy": "--to kdump --codec snappy",
+        "ours.none": "--to kdump --codec none"}
 LINKED_STEXT = 0xFFFFFFFF81000000
 DRGN_SCRIPT = pathlib.Path(__file__).parent.parent / "peers_drgn.py"
 LIST_TASKS = """cd /proc; for file in [0-9]*/task/[0-9]*/comm; do
@@ -71,6 +75,8 @@ def take(context, work, la57):
         snapshot = context.pull(image, f"/{work.name}.elf.zst")
     pathlib.Path(image).unlink()
     context.unpack(snapshot).rename(work / "core")
+    for name, options in OURS.items():
+        context.host("convert", snapshot, work / name, *options.split(), "--progress", "none")
     symbols = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
     return Truth(said["release"].strip(), dict(before.items() & after.items()), parse_modules(said["modules"]),
                  message_texts(said["messages"]), symbols["_stext"], symbols["linux_banner"])
@@ -92,12 +98,15 @@ def message_texts(text):
 
 
 def open_everywhere(tools, work, truth):
-    """All four peers, then two of them on what makedumpfile made."""
+    """All four peers, then two of them on our kdumps and on what makedumpfile made."""
     core = Core(work / "core")
     shutil.copy(DRGN_SCRIPT, work)
     check_crash(tools, work, truth, "core", core)
     check_drgn(tools, work, truth, "core", HOLDER)
     check_gdb(tools, work, truth, core)
+    for name in OURS:
+        check_crash(tools, work, truth, name)
+        check_drgn(tools, work, truth, name, HOLDER)
     # makedumpfile's own compressors; -d 31 leaves out users' pages, so no look into the pattern there.
     for options, result in (("-z -d 31", "small.zstd"), ("-l -d 1", "small.lzo"), ("-c -d 1", "small.zlib")):
         filter_core(tools, work, options, result)
