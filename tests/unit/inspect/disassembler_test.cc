@@ -38,7 +38,7 @@ std::unique_ptr<Disassembler> Make(uint16_t machine, AssemblySyntax syntax = Ass
 }
 
 /// "LENGTH mnemonic operands", then "-> target" and "# reference"; "none" when nothing decodes.
-std::string Describe(const std::optional<DecodedInstruction>& decoded) {
+std::string Spelled(const std::optional<DecodedInstruction>& decoded) {
   if (!decoded) return "none";
   std::string text = std::to_string(decoded->bytes) + " " + decoded->mnemonic;
   if (!decoded->operands.empty()) text += " " + decoded->operands;
@@ -50,7 +50,7 @@ std::string Describe(const std::optional<DecodedInstruction>& decoded) {
 }
 
 std::string X86(std::string_view digits, AssemblySyntax syntax = AssemblySyntax::kAtt) {
-  return Describe(Make(EM_X86_64, syntax)->Decode(kAt, FromHex(digits)));
+  return Spelled(Make(EM_X86_64, syntax)->Decode(kAt, FromHex(digits)));
 }
 
 TEST(X86, CallsAndJumpsHaveTheirTarget) {
@@ -229,7 +229,7 @@ class Aarch64 : public testing::Test {
   std::string Word(uint32_t word) {
     const auto decoded = disassembler_->Decode(next_, std::as_bytes(std::span(&word, 1)));
     next_ += 4;
-    return Describe(decoded);
+    return Spelled(decoded);
   }
 
   std::unique_ptr<Disassembler> disassembler_ = Make(EM_AARCH64);
@@ -298,7 +298,7 @@ TEST_F(Aarch64, AtomicsOfArmv81) {
 TEST_F(Aarch64, BadWords) {
   EXPECT_EQ(Word(0xffffffff), "none");
   EXPECT_EQ(Word(0x48217c82), "none") << "an odd register has no pair";
-  EXPECT_EQ(Describe(disassembler_->Decode(kCode, FromHex("1f 20 03"))), "none");
+  EXPECT_EQ(Spelled(disassembler_->Decode(kCode, FromHex("1f 20 03"))), "none");
   EXPECT_EQ(disassembler_->step_bytes(), 4U);
 }
 

@@ -18,7 +18,7 @@ namespace {
 using test::Bytes;
 using test::RawSnapshot;
 
-ImageInfo DescribedImage(const Bytes& bytes) {
+ImageInfo Described(const Bytes& bytes) {
   const test::MemoryFile file(bytes);
   auto info = Describe(file.path());
   EXPECT_TRUE(info.ok()) << (info.ok() ? "" : info.error().message);
@@ -33,7 +33,7 @@ VerifyReport Verified(const Bytes& bytes) {
 }
 
 TEST(Describe, AnElfCore) {
-  const ImageInfo info = DescribedImage(test::SmallCore().Build());
+  const ImageInfo info = Described(test::SmallCore().Build());
   EXPECT_EQ(info.format, "elf");
   EXPECT_EQ(info.architecture, "x86_64");
   EXPECT_EQ(info.kernel_release, "6.1.0-test");
@@ -55,7 +55,7 @@ TEST(Describe, ASnapshotWithHoles) {
                        .pages = 1,
                        .outcome = PageOutcome::kUnreadable,
                        .system_errno = EIO}};
-  const ImageInfo info = DescribedImage(raw.Build());
+  const ImageInfo info = Described(raw.Build());
   EXPECT_EQ(info.format, "snapshot");
   EXPECT_TRUE(info.complete);
   EXPECT_EQ(info.pages.unreadable, 1U);
@@ -79,7 +79,7 @@ TEST(Describe, OurOwnNotesByTheirName) {
   header.p_type = kVendorSegmentType;
   header.p_filesz = vendor.size();
   core.AddLoad(header, vendor);
-  const ImageInfo info = DescribedImage(RawSnapshot::Of(core.Build()).Build());
+  const ImageInfo info = Described(RawSnapshot::Of(core.Build()).Build());
   EXPECT_EQ(info.meta_json, "{\"version\":\"9\"}");
   EXPECT_EQ(info.notes.at(3).name, "btf ext4");
   EXPECT_EQ(info.kernel_version, "Linux version \x1b[31m6.1");
@@ -97,7 +97,7 @@ TEST(Describe, HostileTextIsEscapedEverywhere) {
   RawSnapshot raw = RawSnapshot::Of(core.Build());
   raw.trailer.complete = false;
   raw.trailer.reason = "because\x1b]0;\x07\xc2\x9b";
-  const ImageInfo info = DescribedImage(raw.Build());
+  const ImageInfo info = Described(raw.Build());
   EXPECT_EQ(info.kaslr_offset, std::nullopt);
   for (const std::string& text : {ToText(info), ToText(Verified(raw.Build()))}) {
     EXPECT_EQ(text.find('\x1b'), std::string::npos);

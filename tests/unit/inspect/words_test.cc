@@ -84,16 +84,16 @@ TEST(WordsJson, WordsAndNames) {
                            .width = 8,
                            .names = NameOf,
                            .findings = {}};
-  const auto json = nlohmann::json::parse(ToJson(answer));
-  EXPECT_EQ(json["address"], "0xffffffff81000000");
-  EXPECT_EQ(json["space"], "kernel");
-  EXPECT_EQ(json["pid"], nullptr);
-  EXPECT_EQ(json["bytes"], "303132333435363738396162636465664748494a4b4c4d");
-  EXPECT_EQ(json["words"],
+  const auto parsed = nlohmann::json::parse(ToJson(answer));
+  EXPECT_EQ(parsed["address"], "0xffffffff81000000");
+  EXPECT_EQ(parsed["space"], "kernel");
+  EXPECT_EQ(parsed["pid"], nullptr);
+  EXPECT_EQ(parsed["bytes"], "303132333435363738396162636465664748494a4b4c4d");
+  EXPECT_EQ(parsed["words"],
             (nlohmann::json{"0x3736353433323130", "0x6665646362613938", "0x4d4c4b4a494847"}));
-  EXPECT_EQ(json["symbols"], (nlohmann::json{nullptr, "there+0x10 [a\\x1b module]", nullptr}));
-  EXPECT_EQ(json["readable_bytes"], 23);
-  EXPECT_EQ(json["incomplete"], false);
+  EXPECT_EQ(parsed["symbols"], (nlohmann::json{nullptr, "there+0x10 [a\\x1b module]", nullptr}));
+  EXPECT_EQ(parsed["readable_bytes"], 23);
+  EXPECT_EQ(parsed["incomplete"], false);
 }
 
 TEST(WordsJson, BytesAlone) {
@@ -102,12 +102,12 @@ TEST(WordsJson, BytesAlone) {
                            .width = 0,
                            .names = nullptr,
                            .findings = {}};
-  const auto json = nlohmann::json::parse(ToJson(answer));
-  EXPECT_EQ(json["space"], "process");
-  EXPECT_EQ(json["pid"], 7);
-  EXPECT_EQ(json["bytes"], "");
-  EXPECT_FALSE(json.contains("words"));
-  EXPECT_FALSE(json.contains("symbols"));
+  const auto parsed = nlohmann::json::parse(ToJson(answer));
+  EXPECT_EQ(parsed["space"], "process");
+  EXPECT_EQ(parsed["pid"], 7);
+  EXPECT_EQ(parsed["bytes"], "");
+  EXPECT_FALSE(parsed.contains("words"));
+  EXPECT_FALSE(parsed.contains("symbols"));
 }
 
 Reading ReadAt(Kernel& kernel, Target::Space space, uint64_t address, size_t bytes) {
