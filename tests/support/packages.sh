@@ -7,7 +7,7 @@ VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-k
   python3"
 TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev
   bsdextrautils fish zsh procps"
-BENCH_PACKAGES="makedumpfile time"
+BENCH_PACKAGES="makedumpfile time zstd libbenchmark-dev libkdumpfile-dev libgtest-dev"
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
