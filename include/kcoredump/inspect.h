@@ -54,7 +54,7 @@ struct ImageInfo {
   std::vector<std::string> caveats;  ///< as Memory::Caveats
   std::vector<SegmentInfo> segments;
   std::vector<NoteInfo> notes;
-  std::vector<CpuInfo> cpus;  ///< of a kernel that died; empty otherwise
+  std::vector<CpuInfo> cpus;    ///< of a kernel that died; empty otherwise
   uint64_t register_notes = 0;  ///< of CPUs (NT_PRSTATUS)
 
   bool is_file = false;  ///< what follows is meaningful for all but the live kernel

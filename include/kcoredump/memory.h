@@ -104,8 +104,9 @@ class MemoryReader {
 /// An open memory image. Immutable after Open; any thread may call any method.
 class Memory {
  public:
-  /// `path`: /proc/kcore, or a file of any format: a snapshot, an ELF core, kdump (flattened and split
-  /// too), LiME, AVML, raw with its ranges beside it. kPermission names the cause and the cure.
+  /// `path`: /proc/kcore, or a file of any format: a snapshot, an ELF core, kdump (flattened and
+  /// split too), LiME, AVML, raw with its ranges beside it. kPermission names the cause and the
+  /// cure.
   [[nodiscard]] static Result<Memory> Open(const std::string& path);
   Memory(Memory&&) noexcept;
   Memory& operator=(Memory&&) noexcept;

@@ -11,9 +11,7 @@
 
 namespace kcoredump {
 
-const char* DefaultSource() {
-  return access(kVmcorePath, F_OK) == 0 ? kVmcorePath : kKcorePath;
-}
+const char* DefaultSource() { return access(kVmcorePath, F_OK) == 0 ? kVmcorePath : kKcorePath; }
 
 class MemoryImpl {
  public:

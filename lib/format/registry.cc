@@ -12,8 +12,8 @@
 #include "base/try.h"
 #include "base/zero.h"
 #include "format/avml/reader.h"
-#include "format/elf/reader.h"
 #include "format/avml/writer.h"
+#include "format/elf/reader.h"
 #include "format/elf/writer.h"
 #include "format/flattened/format.h"
 #include "format/flattened/reader.h"
@@ -80,8 +80,7 @@ constexpr std::array kFormats = {
            .open = SnapshotSource::Open,
            .writing = &kSnapshotWriting},
     Format{.name = "elf", .probe = LooksLikeElf, .open = OpenElfCore, .writing = &kElfWriting},
-    Format{
-        .name = "kdump", .probe = LooksLikeKdump, .open = OpenKdump, .writing = &kKdumpWriting},
+    Format{.name = "kdump", .probe = LooksLikeKdump, .open = OpenKdump, .writing = &kKdumpWriting},
     Format{.name = "flattened",
            .probe = LooksFlattened,
            .open = OpenFlattened,

@@ -151,9 +151,10 @@ std::vector<std::string> SnapshotSource::Caveats() const {
   }
   std::vector<std::string> caveats;
   if (!outcomes_known()) {
-    caveats.push_back(path() +
-                      " was captured from a file without an account of its pages: those that could not be read "
-                      "before cannot be told from zeros");
+    caveats.push_back(
+        path() +
+        " was captured from a file without an account of its pages: those that could not be read "
+        "before cannot be told from zeros");
   }
   if (!labels_known()) {
     caveats.push_back(path() +

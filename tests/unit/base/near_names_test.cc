@@ -15,7 +15,8 @@ std::string Near(std::string_view wanted, std::initializer_list<std::string_view
 TEST(NearNames, TwoEditsAndNoMore) {
   EXPECT_EQ(Near("task_strct", {"task_struct", "task_stat", "task_group", "mask_struct"}),
             "; near: task_struct, mask_struct, task_stat");
-  EXPECT_EQ(Near("pid", {"tgid", "ppid", "uid", "gid", "mm", "pids"}), "; near: gid, pids, ppid, uid");
+  EXPECT_EQ(Near("pid", {"tgid", "ppid", "uid", "gid", "mm", "pids"}),
+            "; near: gid, pids, ppid, uid");
   EXPECT_EQ(Near("mm", {"mn", "m", "xx"}), "");
 }
 
