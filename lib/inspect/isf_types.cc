@@ -38,7 +38,7 @@ std::string IsfTypes::KeyOf(TypeRef type) const {
   const auto resolved = types_.Resolved(type);
   if (!resolved.ok()) return "void";
   const TypeRef ref = resolved.value();
-  const std::string name(types_.BareNameOf(ref));
+  std::string name(types_.BareNameOf(ref));
   const FirstOfName& firsts = types_.KindOf(ref) == TypeKind::kEnum ? enums_ : composites_;
   const auto first = firsts.find(name);
   // Files of the kernel have structs of their own that are called alike.

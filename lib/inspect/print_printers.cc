@@ -19,7 +19,7 @@ constexpr size_t kOneLineValues = 4;
 constexpr uint64_t kLargestPlain = 0xffffffff;
 
 std::string Where(const Target& at) {
-  const std::string address = HexAddress(at.address);
+  std::string address = HexAddress(at.address);
   if (at.space == Target::Space::kPhysical) return "phys:" + address;
   if (at.space == Target::Space::kProcess) return "pid:" + std::to_string(at.pid) + ":" + address;
   return address;

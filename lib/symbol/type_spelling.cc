@@ -157,12 +157,12 @@ class Speller {
           inner.insert(0, 1, '*');
           break;
         case BTF_KIND_ARRAY:
-          if (inner.starts_with('*')) inner = "(" + inner + ")";
+          if (inner.starts_with('*')) inner.insert(0, 1, '(').push_back(')');
           inner += "[" + std::to_string(btf_array(&types_.At(type))->nelems) + "]";
           type = types_.Element(type);
           continue;
         case BTF_KIND_FUNC_PROTO:
-          if (!inner.empty()) inner = "(" + inner + ")";
+          if (!inner.empty()) inner.insert(0, 1, '(').push_back(')');
           inner += Parameters(type);
           break;
         default:
@@ -205,7 +205,7 @@ class Speller {
 
   [[nodiscard]] std::string Base(TypeRef type, unsigned kind) const {
     const btf_type& at = types_.At(type);
-    const std::string name(types_.NameAt(type).substr(0, kMaxNameBytes));
+    std::string name(types_.NameAt(type).substr(0, kMaxNameBytes));
     const auto tagged = [&](const char* tag) {
       return std::string(tag) + (name.empty() ? " {...}" : " " + name);
     };
