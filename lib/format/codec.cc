@@ -13,8 +13,6 @@
 
 namespace kcoredump {
 
-namespace {}  // namespace
-
 Result<FrameCompressor> FrameCompressor::Create(int level) {
   FrameCompressor compressor(ZSTD_createCCtx());
   if (compressor.context_ == nullptr) {

@@ -7,8 +7,6 @@
 
 namespace kcoredump {
 
-namespace {}  // namespace
-
 ObjectBytes ObjectBytes::Read(MemoryView& memory, uint64_t address, uint64_t bytes) {
   ObjectBytes object;
   if (address != 0) bytes = std::min(bytes, 0 - address);  // up to the end of the address space

@@ -90,17 +90,21 @@ void HotPageReads(benchmark::State& state) {
 }
 BENCHMARK(HotPageReads)->Arg(1024)->Arg(kHotPages)->ThreadRange(1, 2)->UseRealTime();
 
-/// Blocks that hold no zero page, each read once: a thread takes its share of them.
+/// The blocks without a zero page that this thread is to read.
+std::span<const Range> ShareOf(const benchmark::State& state) {
+  const std::vector<Range>& blocks = TheImage().non_zero;
+  const size_t share = blocks.size() / static_cast<size_t>(state.threads());
+  return std::span(blocks).subspan(share * static_cast<size_t>(state.thread_index()), share);
+}
+
+/// Each block read once.
 void ColdSequentialReads(benchmark::State& state) {
-  const Image& image = TheImage();
-  const size_t share = image.non_zero.size() / static_cast<size_t>(state.threads());
-  const size_t first = share * static_cast<size_t>(state.thread_index());
+  const auto blocks = ShareOf(state);
   int64_t bytes_read = 0;
   std::vector<std::byte> bytes(256 << 10);
   for (auto _ : state) {
-    auto space = PhysicalSpace::Create(*image.source, std::make_shared<PageCache>(64 << 20));
-    for (size_t i = first; i < first + share; ++i) {
-      const Range& block = image.non_zero[i];
+    auto space = PhysicalSpace::Create(*TheImage().source, std::make_shared<PageCache>(64 << 20));
+    for (const Range& block : blocks) {
       if (!space.value()->Read(block.begin, std::span(bytes).first(block.size())).ok())
         state.SkipWithError("hole");
       bytes_read += static_cast<int64_t>(block.size());
@@ -154,16 +158,13 @@ BENCHMARK(PeerHotPageReads)->Arg(512)->Arg(1024)->Arg(kHotPages)->ThreadRange(1,
 
 /// As ColdSequentialReads.
 void PeerColdSequentialReads(benchmark::State& state) {
-  const Image& image = TheImage();
-  const size_t share = image.non_zero.size() / static_cast<size_t>(state.threads());
-  const size_t first = share * static_cast<size_t>(state.thread_index());
+  const auto blocks = ShareOf(state);
   int64_t bytes_read = 0;
   std::vector<std::byte> bytes(256 << 10);
   for (auto _ : state) {
     Peer peer;
     if (!peer.ready()) return state.SkipWithError("KCOREDUMP_BENCH_KDUMP is not a dump it opens");
-    for (size_t i = first; i < first + share; ++i) {
-      const Range& block = image.non_zero[i];
+    for (const Range& block : blocks) {
       if (!peer.Read(block.begin, std::span(bytes).first(block.size())))
         state.SkipWithError("hole");
       bytes_read += static_cast<int64_t>(block.size());
