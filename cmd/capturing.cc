@@ -8,10 +8,24 @@
 
 #include "cmd/progress.h"
 #include "kcoredump/text.h"
+#include "kcoredump/vtop.h"
 
 namespace kcoredump::cmd {
 
 namespace {
+
+/// " (3 free, 12 user)".
+std::string Reasons(const CaptureReport& report) {
+  const ExcludedCounts& out = report.excluded;
+  std::string text;
+  for (const auto& [pages, name] :
+       {std::pair{out.free, "free"}, std::pair{out.zero, "zero"}, std::pair{out.cache, "cache"},
+        std::pair{out.private_cache, "private cache"}, std::pair{out.user, "user"},
+        std::pair{out.not_wanted, "not wanted"}, std::pair{out.by_source, "by the source"}}) {
+    if (pages != 0) text += (text.empty() ? " (" : ", ") + Grouped(pages) + " " + name;
+  }
+  return text.empty() ? text : text + ")";
+}
 
 std::string Summary(const CaptureReport& report) {
   const PageCounts& pages = report.pages;
@@ -25,7 +39,7 @@ std::string Summary(const CaptureReport& report) {
             " hwpoison, " + Grouped(pages.offline) + " offline, " + Grouped(pages.absent) +
             " absent";
   }
-  if (pages.excluded != 0) text += "; " + Grouped(pages.excluded) + " excluded";
+  if (pages.excluded != 0) text += "; " + Grouped(pages.excluded) + " excluded" + Reasons(report);
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
   }
@@ -57,6 +71,66 @@ void PrintReport(const CaptureReport& report, const std::string& noun, bool as_j
   }
 }
 
+constexpr char kOnlyHelp[] =
+    " is not what --only takes: kernel, pid:N, range:START-END (physical addresses; END is the "
+    "first "
+    "byte after), or several of them with commas between";
+
+/// START-END; nothing: something else.
+std::optional<PhysRange> ParsePhysRange(std::string_view text) {
+  const size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto begin = ParseNumber(text.substr(0, dash));
+  const auto end = ParseNumber(text.substr(dash + 1));
+  if (!begin || !end || *begin >= *end) return std::nullopt;
+  return PhysRange{*begin, *end};
+}
+
+/// What one word of --only names, added to `only`. The image is opened for the first process.
+int AddWanted(const std::string& word, const std::string& source, std::optional<Kernel>& kernel,
+              CaptureOnly& only) {
+  constexpr std::string_view kPid = "pid:";
+  constexpr std::string_view kRange = "range:";
+  if (word == "kernel") {
+    only.kernel = true;
+    return kExitComplete;
+  }
+  if (word.starts_with(kRange)) {
+    if (const auto range = ParsePhysRange(std::string_view(word).substr(kRange.size()))) {
+      only.ranges.push_back(*range);
+      return kExitComplete;
+    }
+  }
+  const auto pid = word.starts_with(kPid) ? ParseNumber(std::string_view(word).substr(kPid.size()))
+                                          : std::nullopt;
+  if (!pid || *pid > ~uint32_t{0}) {
+    PrintError("\"" + word + "\"" + kOnlyHelp);
+    return kExitUsage;
+  }
+  if (!kernel) {
+    auto opened = Kernel::Open(source);
+    if (!opened.ok()) return Fail(opened.error());
+    kernel = std::move(opened.value());
+  }
+  const auto mapped = MappedByProcess(*kernel, static_cast<uint32_t>(*pid));
+  if (!mapped.ok()) return FailWhere(mapped.error());
+  only.ranges.insert(only.ranges.end(), mapped.value().begin(), mapped.value().end());
+  return kExitComplete;
+}
+
+int ResolveOnly(CaptureArguments& arguments) {
+  if (arguments.only.empty()) return kExitComplete;
+  CaptureOnly& only = arguments.options.only.emplace();
+  std::optional<Kernel> kernel;
+  for (const std::string& list : arguments.only) {
+    for (const std::string& word : CLI::detail::split(list, ',')) {
+      const int status = AddWanted(word, arguments.options.source, kernel, only);
+      if (status != kExitComplete) return status;
+    }
+  }
+  return kExitComplete;
+}
+
 }  // namespace
 
 int RunCapture(CaptureArguments& arguments, const std::string& noun) {
@@ -72,6 +146,7 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     PrintError("an image is not for a terminal; redirect it, or name a file");
     return kExitUsage;
   }
+  if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
   const std::unique_ptr<ProgressDisplay> display = MakeProgressDisplay(arguments.progress);
   arguments.options.on_progress = [&](const CaptureProgress& progress) { display->Show(progress); };
   arguments.options.cancel = WatchSignals();
@@ -107,6 +182,35 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
                   "Level of zstd, from -7 (fastest) to 22, or of zlib, from 1 to 9; default 1")
       ->option_text("N")
       ->check(CLI::Range(MinLevel(), MaxLevel()));
+  command.add_flag_callback(
+      "--fast", [&options] { options.level = kFastLevel; },
+      "As --level -1: less work, a file some 5 % larger");
+  command
+      .add_option_function<std::string>(
+          "--exclude",
+          [&options](const std::string& text) {
+            auto classes = ParsePageClasses(text);
+            if (!classes.ok()) throw CLI::ValidationError("--exclude", classes.error().message);
+            options.exclude.Add(classes.value());
+          },
+          "Pages to leave out, a list: what is free, all zero, page cache, page cache with "
+          "private\n"
+          "data, processes' own")
+      ->option_text("{free,zero,cache,private-cache,user}");
+  command
+      .add_option_function<unsigned>(
+          "-d,--dump-level",
+          [&options](unsigned level) { options.exclude.Add(PageClasses(level)); },
+          "The same as makedumpfile's -d: 1 zero, 2 cache, 4 private cache, 8 user, 16 free, added "
+          "up")
+      ->option_text("N")
+      ->check(CLI::Range(0U, kMaxDumpLevel));
+  command
+      .add_option_function<std::string>(
+          "--only", [&arguments](const std::string& text) { arguments.only.push_back(text); },
+          "Capture just that, a list: what is the kernel's own, what a process has mapped,\n"
+          "physical addresses; all other pages are excluded")
+      ->option_text("kernel|pid:N|range:START-END,…");
   command
       .add_option("--threads", options.threads,
                   "Threads; default: one for each CPU, as far as 64 MiB of memory go")
@@ -124,7 +228,7 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
       ->check(CLI::Range(0.001, 1e9));
   command
       .add_option("--frame-size", arguments.frame_bytes,
-                  "What is compressed together, a power of two from 4KiB to 1MiB; default 128KiB")
+                  "What is compressed together, a power of two from 4KiB to 1MiB; default 256KiB")
       ->option_text("SIZE")
       ->transform(CLI::AsSizeValue(false));
   command.add_flag("--force", options.force, "Replace an existing output file");

@@ -13,6 +13,7 @@ namespace kcoredump::cmd {
 struct CaptureArguments {
   CaptureOptions options;
   uint64_t frame_bytes = kDefaultFrameBytes;
+  std::vector<std::string> only;  ///< lists of what alone is captured
   bool json = false;
   std::string progress = "auto";
 };

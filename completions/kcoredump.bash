@@ -7,9 +7,9 @@
 
 declare -gA _kcoredump_options=(
   [main]="-h --help --version"
-  [capture]="-h --help -f --file -o --output --format --codec --level --threads --retries
+  [capture]="-h --help -f --file -o --output --format --codec --level --fast --exclude -d --dump-level --only --threads --retries
              --stall-timeout --frame-size --force --json --progress"
-  [convert]="-h --help --to --codec --level --threads --retries --stall-timeout --frame-size
+  [convert]="-h --help --to --codec --level --fast --exclude -d --dump-level --only --threads --retries --stall-timeout --frame-size
              --force --json --progress"
   [export]="-h --help -f --file -o --output --force"
   [info]="-h --help -f --file --json"
@@ -30,6 +30,7 @@ declare -gA _kcoredump_options=(
 declare -gA _kcoredump_values=(
   [-f]="files" [--file]="files" [-o]="files" [--output]="files"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
+  [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
   [--progress]="auto bar json none" [--syntax]="att intel"
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"

@@ -19,6 +19,14 @@ struct VirtAddr {
   auto operator<=>(const VirtAddr&) const = default;
 };
 
+/// Physical addresses, [begin, end).
+struct PhysRange {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+
+  bool operator==(const PhysRange&) const = default;
+};
+
 enum class Space : uint8_t { kPhysical, kVirtual };
 
 /// An address together with the space it belongs to.

@@ -6,17 +6,20 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kcoredump/memory.h"
+#include "kcoredump/page_class.h"
 #include "kcoredump/result.h"
 
 namespace kcoredump {
 
 inline constexpr int kDefaultLevel = 1;
-inline constexpr uint32_t kDefaultFrameBytes = 128 * 1024;
+inline constexpr int kFastLevel = -1;
+inline constexpr uint32_t kDefaultFrameBytes = 256 * 1024;
 inline constexpr uint32_t kMinFrameBytes = 4 * 1024;
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
 inline constexpr double kDefaultStallTimeoutSeconds = 30;
@@ -47,6 +50,12 @@ struct CaptureProgress {
   double seconds = 0;  ///< since the start
 };
 
+/// What alone is captured: the union of what is said here. All other pages are excluded.
+struct CaptureOnly {
+  bool kernel = false;            ///< what is neither free, nor cache, nor a process's
+  std::vector<PhysRange> ranges;  ///< widened to whole pages
+};
+
 struct CaptureOptions {
   std::string source = DefaultSource();  ///< any image that Memory::Open takes
   std::string output;  ///< a path; "-": standard output; empty: HOST-UTCTIME and the suffix
@@ -58,7 +67,11 @@ struct CaptureOptions {
   double stall_timeout_seconds = kDefaultStallTimeoutSeconds;
   uint32_t frame_bytes = kDefaultFrameBytes;  ///< a power of two
   bool force = false;                         ///< replace an existing output
-  std::vector<std::string> arguments;         ///< of the program, for the snapshot's metadata
+  /// Pages to leave out. A live kernel tells by /proc/kpageflags what it uses them for, a dump by
+  /// its struct pages; what cannot be told is kept, and a warning says so.
+  PageClasses exclude;
+  std::optional<CaptureOnly> only;     ///< nothing: all RAM
+  std::vector<std::string> arguments;  ///< of the program, for the snapshot's metadata
   /// Called by the capturing thread, some ten times a second. May be empty.
   std::function<void(const CaptureProgress&)> on_progress;
   /// Set by anyone, a signal handler included, to end the capture as partial. May be null; must
@@ -99,6 +112,7 @@ struct CaptureReport {
   uint64_t page_bytes = 0;
   PageCounts pages;
   uint64_t zero_pages = 0;    ///< read, and all zero
+  ExcludedCounts excluded;    ///< pages.excluded, by the reason
   std::vector<PageRun> runs;  ///< physical; retried, bounced and holes
   IomemCheck iomem;
   KallsymsState kallsyms = KallsymsState::kUnavailable;

@@ -38,6 +38,11 @@ struct TranslationAnswer {
 /// a table that cannot be read kUnreadable; an address that is not mapped is an answer.
 [[nodiscard]] Result<TranslationAnswer> TranslateAddress(Kernel& kernel, const Target& target);
 
+/// The RAM that a process has mapped, shared libraries and all: sorted, joined where it touches. It
+/// does not hold the page tables themselves. kNotFound: no such process, or it has no memory of its
+/// own (a kernel thread); kCorrupt: its page tables map more than there can be.
+[[nodiscard]] Result<std::vector<PhysRange>> MappedByProcess(Kernel& kernel, uint32_t pid);
+
 [[nodiscard]] std::string ToText(const TranslationAnswer& answer, const TextStyle& style);
 [[nodiscard]] std::string ToJson(const TranslationAnswer& answer);
 

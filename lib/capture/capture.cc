@@ -17,6 +17,7 @@
 #include "capture/capture_plan.h"
 #include "capture/image_end.h"
 #include "capture/outcome_ledger.h"
+#include "capture/page_filter.h"
 #include "capture/pipeline.h"
 #include "capture/sidecar.h"
 #include "capture/stall.h"
@@ -151,6 +152,7 @@ class CaptureRun {
   const Format* format_ = nullptr;
   std::shared_ptr<const ImageEncoding> encoding_;
   std::shared_ptr<CapturePlan> plan_;
+  std::shared_ptr<const PageFilter> filter_;
   PipelineOptions pipeline_options_;
   std::unique_ptr<ByteSink> sink_;
   std::unique_ptr<ImageWriter> writer_;
@@ -180,6 +182,7 @@ Status CaptureRun::Prepare() {
                        .level = options_.level,
                        .frame_bytes = options_.frame_bytes};
   KCD_ASSIGN(encoding_, format_->writing->encoding(request));
+  KCD_ASSIGN(filter_, PageFilter::Make(*source_, options_, notes_.warnings));
   KCD_TRY(MakePlan());
   request.image_frames = plan_->frames();
   writer_ = format_->writing->writer(request, sink_.get());
@@ -220,6 +223,7 @@ Status CaptureRun::MakePlan() {
       {.threads = options_.threads != 0 ? std::min(options_.threads, 1024U) : UsableCpus(),
        .batch_bytes = 0,
        .reader_bytes = source_->reader_bytes(),
+       .filtered = filter_ != nullptr,
        .read = {.retries = options_.retries},
        .start = start_},
       *encoding_, budget);
@@ -229,7 +233,7 @@ Status CaptureRun::MakePlan() {
 }
 
 void CaptureRun::ReadEverything() {
-  Pipeline pipeline(source_, plan_, encoding_, pipeline_options_);
+  Pipeline pipeline(source_, plan_, filter_, encoding_, pipeline_options_);
   if (Status started = pipeline.Start(); !started.ok()) {
     return FailReading(std::move(started.error()));
   }
@@ -262,6 +266,7 @@ bool CaptureRun::TakeBatch(Slot& slot) {
     return false;
   }
   report_.layout_moves += slot.moves;
+  report_.excluded.Add(slot.excluded);
   return true;
 }
 
@@ -424,6 +429,14 @@ void CaptureRun::FillReport() {
   report_.frame_bytes = options_.frame_bytes;
   report_.page_flags = PageFlagsOf(*source_);
   report_.warnings = notes_.warnings;
+  if (filter_ != nullptr && filter_->kept_for_room() != 0) {
+    report_.warnings.push_back(
+        Grouped(filter_->kept_for_room()) +
+        " pages that could have been left out were kept: the account of pages is full");
+  }
+  const ExcludedCounts& ours = report_.excluded;
+  report_.excluded.by_source =
+      report_.pages.excluded - std::min(report_.pages.excluded, ours.total());
   // A source that stalled or was interrupted is not asked again.
   const bool partial = report_.status == CaptureStatus::kPartial;
   if (source_->kind() == SourceKind::kLive && !partial) WarnOfNewMemory();

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/no_throw.h"
 #include "base/try.h"
-#include "base/zero.h"
+#include "capture/batch_reader.h"
 
 namespace kcoredump {
 
@@ -25,7 +25,8 @@ constexpr std::chrono::milliseconds kLookInterval{50};
 unsigned SlotCount(unsigned threads) { return 2 * threads + 2; }
 
 uint64_t MemoryOf(const PipelineOptions& options, const ImageEncoding& encoding) {
-  const uint64_t per_worker = options.batch_bytes + options.reader_bytes + encoding.encoder_bytes();
+  const uint64_t buffers = (options.filtered ? 2 : 1) * options.batch_bytes;
+  const uint64_t per_worker = buffers + options.reader_bytes + encoding.encoder_bytes();
   return options.threads * per_worker +
          SlotCount(options.threads) * encoding.BatchBound(options.batch_bytes);
 }
@@ -46,9 +47,11 @@ PipelineOptions FitToMemory(PipelineOptions wanted, const ImageEncoding& encodin
 /// What workers and pipeline have in common.
 struct Pipeline::Shared {
   Shared(std::shared_ptr<const MemorySource> in_source, std::shared_ptr<const CapturePlan> in_plan,
+         std::shared_ptr<const PageFilter> in_filter,
          std::shared_ptr<const ImageEncoding> in_encoding, const PipelineOptions& in_options)
       : source(std::move(in_source)),
         plan(std::move(in_plan)),
+        filter(std::move(in_filter)),
         encoding(std::move(in_encoding)),
         options(in_options),
         free(SlotCount(in_options.threads)),
@@ -59,6 +62,7 @@ struct Pipeline::Shared {
 
   const std::shared_ptr<const MemorySource> source;
   const std::shared_ptr<const CapturePlan> plan;
+  const std::shared_ptr<const PageFilter> filter;  ///< nullptr: every page is wanted
   const std::shared_ptr<const ImageEncoding> encoding;
   const PipelineOptions options;
   BoundedQueue<std::unique_ptr<Slot>> free;
@@ -72,78 +76,55 @@ struct Pipeline::Shared {
 
 namespace {
 
-/// One worker's tools: reader, buffer and encoder.
+/// One worker's tools.
 class BatchWorker {
  public:
-  static Result<BatchWorker> Create(const MemorySource& source, const ImageEncoding& encoding,
-                                    const PipelineOptions& options, ReadWatch* watch) {
-    KCD_ASSIGN(auto reader, RangeReader::Create(source, options.read, watch));
-    KCD_ASSIGN(LockedBuffer buffer, LockedBuffer::Create(options.batch_bytes));
+  static Result<BatchWorker> Create(const MemorySource& source, const PageFilter* filter,
+                                    const ImageEncoding& encoding, const PipelineOptions& options,
+                                    ReadWatch* watch) {
+    KCD_ASSIGN(BatchReader reader,
+               BatchReader::Create(source, filter, options.batch_bytes, options.read, watch));
     KCD_ASSIGN(auto encoder, encoding.NewEncoder());
-    return BatchWorker(std::move(reader), std::move(buffer), std::move(encoder),
-                       source.page_bytes());
+    return BatchWorker(std::move(reader), std::move(encoder));
   }
 
   Status Run(const Batch& batch, SteadyClock::time_point start, Slot& slot) {
     slot.report.Clear();
+    slot.excluded = {};
     slot.batch.pieces.clear();
     slot.batch.is_memory = batch.is_memory;
     slot.batch.phys = batch.phys;
-    pages_.clear();
-    std::span<const std::byte> content = batch.literal;
+    BatchReader::Content content{.bytes = batch.literal, .pages = {}};
     if (batch.is_memory) {
-      const std::span<std::byte> buffer = buffer_.bytes().first(batch.bytes);
-      const uint64_t moves_before = reader_->moves();
-      KCD_TRY(reader_->Read(batch.phys, buffer, slot.report));
-      slot.moves = reader_->moves() - moves_before;
-      content = buffer;
-      Classify(batch.phys, content, slot.report);
+      const uint64_t moves_before = reader_.moves();
+      KCD_ASSIGN(content, reader_.Read(batch.phys, batch.bytes, slot.report, slot.excluded));
+      slot.moves = reader_.moves() - moves_before;
     }
     slot.batch.milliseconds = static_cast<uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - start).count());
-    return encoder_->Encode(
-        {.is_memory = batch.is_memory, .phys = batch.phys, .bytes = content, .pages = pages_},
-        slot.batch);
+    return encoder_->Encode({.is_memory = batch.is_memory,
+                             .phys = batch.phys,
+                             .bytes = content.bytes,
+                             .pages = content.pages},
+                            slot.batch);
   }
 
  private:
-  BatchWorker(std::unique_ptr<RangeReader> reader, LockedBuffer buffer,
-              std::unique_ptr<BatchEncoder> encoder, uint64_t page_bytes)
-      : reader_(std::move(reader)),
-        buffer_(std::move(buffer)),
-        encoder_(std::move(encoder)),
-        page_bytes_(page_bytes) {}
+  BatchWorker(BatchReader reader, std::unique_ptr<BatchEncoder> encoder)
+      : reader_(std::move(reader)), encoder_(std::move(encoder)) {}
 
-  /// Holes are zero in the buffer, but they were not read.
-  void Classify(PhysAddr phys, std::span<const std::byte> content, const ReadReport& report) {
-    pages_.assign(content.size() / page_bytes_, PageContent::kData);
-    for (const PageRun& run : report.runs) {
-      if (!IsHole(run.outcome)) continue;
-      const uint64_t first = (run.first.address - phys.value) / page_bytes_;
-      std::fill_n(pages_.begin() + static_cast<ptrdiff_t>(first), run.pages, PageContent::kHole);
-    }
-    for (size_t page = 0; page < pages_.size(); ++page) {
-      if (pages_[page] == PageContent::kData &&
-          IsZero(content.subspan(page * page_bytes_, page_bytes_))) {
-        pages_[page] = PageContent::kZero;
-      }
-    }
-  }
-
-  std::unique_ptr<RangeReader> reader_;
-  LockedBuffer buffer_;
+  BatchReader reader_;
   std::unique_ptr<BatchEncoder> encoder_;
-  uint64_t page_bytes_;
-  std::vector<PageContent> pages_;  ///< of the batch at hand
 };
 
 }  // namespace
 
 Pipeline::Pipeline(std::shared_ptr<const MemorySource> source,
                    std::shared_ptr<const CapturePlan> plan,
+                   std::shared_ptr<const PageFilter> filter,
                    std::shared_ptr<const ImageEncoding> encoding, const PipelineOptions& options)
-    : shared_(std::make_shared<Shared>(std::move(source), std::move(plan), std::move(encoding),
-                                       options)),
+    : shared_(std::make_shared<Shared>(std::move(source), std::move(plan), std::move(filter),
+                                       std::move(encoding), options)),
       stalls_(options.threads),
       waiting_(SlotCount(options.threads)) {
   for (unsigned i = 0; i < SlotCount(options.threads); ++i) {
@@ -171,8 +152,8 @@ void Pipeline::Work(const std::shared_ptr<Shared>& shared, unsigned worker) {
   auto tools = WithoutThrowing([&] {
     // Opening kcore can hang as well as reading it.
     const WatchedCall call(&shared->watches[worker], kWatchOpening);
-    return BatchWorker::Create(*shared->source, *shared->encoding, shared->options,
-                               &shared->watches[worker]);
+    return BatchWorker::Create(*shared->source, shared->filter.get(), *shared->encoding,
+                               shared->options, &shared->watches[worker]);
   });
   // A worker without tools leaves the work to the others; the last of them speaks for all.
   const bool speaks = !tools.ok() && shared->hopeful.fetch_sub(1) == 1;

@@ -18,6 +18,7 @@
 
 #include "base/bounded_queue.h"
 #include "capture/capture_plan.h"
+#include "capture/page_filter.h"
 #include "capture/stall.h"
 #include "format/image_writer.h"
 #include "source/range_reader.h"
@@ -29,6 +30,7 @@ struct Slot {
   uint64_t index = 0;
   EncodedBatch batch;
   ReadReport report;
+  ExcludedCounts excluded;
   uint64_t moves = 0;          ///< layout moves seen while it was read
   std::optional<Error> error;  ///< the batch is not there, and no later one will be
 };
@@ -37,6 +39,7 @@ struct PipelineOptions {
   unsigned threads = 1;
   uint64_t batch_bytes = 0;
   uint64_t reader_bytes = 0;  ///< of the source
+  bool filtered = false;      ///< a filter leaves pages out
   ReadOptions read;
   /// What the batches' milliseconds count from.
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -51,10 +54,11 @@ struct PipelineOptions {
 /// one that hangs in a read can be left behind.
 class Pipeline {
  public:
-  /// The workers own what they touch together with the caller: source, plan and encoding stay alive
-  /// as long as the last of them.
+  /// The workers own what they touch together with the caller: source, plan, filter (nullptr: every
+  /// page is wanted) and encoding stay alive as long as the last of them.
   Pipeline(std::shared_ptr<const MemorySource> source, std::shared_ptr<const CapturePlan> plan,
-           std::shared_ptr<const ImageEncoding> encoding, const PipelineOptions& options);
+           std::shared_ptr<const PageFilter> filter, std::shared_ptr<const ImageEncoding> encoding,
+           const PipelineOptions& options);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
   /// Stops the workers and waits for them; one whose read does not return is left behind.

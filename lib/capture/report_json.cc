@@ -98,6 +98,11 @@ std::string ToJson(const CaptureReport& report) {
   };
   ordered_json pages = PagesToJson(report.pages);
   pages["zero"] = report.zero_pages;
+  const ExcludedCounts& out = report.excluded;
+  pages["excluded_as"] = {
+      {"zero", out.zero},          {"cache", out.cache}, {"private_cache", out.private_cache},
+      {"user", out.user},          {"free", out.free},   {"not_wanted", out.not_wanted},
+      {"by_source", out.by_source}};
   const ordered_json object = {
       {"status", CaptureStatusName(report.status)},
       {"exit_status", ExitStatus(report)},

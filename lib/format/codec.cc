@@ -13,14 +13,25 @@
 
 namespace kcoredump {
 
+namespace {
+
+/// Level 1's hash table is made to fit into a first-level cache of 32 KiB, for 0.2 % of the output
+/// and 5 % of the time (tests/bench/README.md).
+constexpr int kCachedHashLevel = 1;
+constexpr int kCachedHashLog = 13;
+
+}  // namespace
+
 Result<FrameCompressor> FrameCompressor::Create(int level) {
   FrameCompressor compressor(ZSTD_createCCtx());
   if (compressor.context_ == nullptr) {
     return MakeError(ErrorCode::kLimitExceeded, "no memory for a zstd compressor");
   }
+  // 0: as the level has it.
+  const int hash_log = level == kCachedHashLevel ? kCachedHashLog : 0;
   for (const auto& [parameter, value] :
-       {std::pair{ZSTD_c_compressionLevel, level}, std::pair{ZSTD_c_checksumFlag, 1},
-        std::pair{ZSTD_c_contentSizeFlag, 1}}) {
+       {std::pair{ZSTD_c_compressionLevel, level}, std::pair{ZSTD_c_hashLog, hash_log},
+        std::pair{ZSTD_c_checksumFlag, 1}, std::pair{ZSTD_c_contentSizeFlag, 1}}) {
     const size_t code = ZSTD_CCtx_setParameter(compressor.context_, parameter, value);
     if (ZSTD_isError(code) != 0) {
       return MakeError(ErrorCode::kInvalidArgument, ZSTD_getErrorName(code));

@@ -129,7 +129,9 @@ void HitLocator::LoadVmalloc() {
     if (area.phys) continue;  // a device's memory
     Range range{AlignDown(area.start, page_bytes), area.end};
     range.end = range.begin + std::min(range.size(), (kMaxAliasPages - looked_at) * page_bytes);
-    for (const MappedRange& mapped : session_.kernel().MappedRanges(range)) {
+    const auto found = session_.kernel().MappedRanges(range, kMaxAliasPages);
+    if (!found.ok()) continue;
+    for (const MappedRange& mapped : found.value()) {
       for (uint64_t at = 0; at < mapped.virt.size(); at += page_bytes) {
         vmalloc_.push_back({mapped.phys.value + at, mapped.virt.begin + at});
       }

@@ -52,6 +52,10 @@ Result<PageWalk> WalkFor(Session& session, const Target& target) {
   return space->Walk({target.address});
 }
 
+/// What a whole half of the address space of tables that were not forged takes at most, in steps: a
+/// step for each page, and for each table's gaps.
+constexpr uint64_t kMaxProcessSteps = uint64_t{1} << 27;
+
 std::string Joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
@@ -59,6 +63,24 @@ std::string Joined(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+Result<std::vector<PhysRange>> MappedByProcess(Kernel& kernel, uint32_t pid) {
+  Session& session = kernel.session();
+  KCD_ASSIGN(const uint64_t pgd, ProcessRoot(session, pid));
+  KCD_ASSIGN(const auto space, session.ProcessSpace(pgd));
+  const Architecture* arch = session.facts().arch;
+  if (arch == nullptr) return MakeError(ErrorCode::kUnsupported, "no page tables are known");
+  KCD_ASSIGN(const Paging paging, arch->PagingOf(session.facts().vmcoreinfo));
+  const Range user{0, uint64_t{1} << (paging.virtual_bits - 1)};
+  KCD_ASSIGN(const auto mapped, space->MappedRanges(user, kMaxProcessSteps));
+  std::vector<Range> ranges;
+  for (const MappedRange& one : mapped) {
+    ranges.push_back({one.phys.value, one.phys.value + one.virt.size()});
+  }
+  std::vector<PhysRange> out;
+  for (const Range& range : Normalized(std::move(ranges))) out.push_back({range.begin, range.end});
+  return out;
+}
 
 Result<TranslationAnswer> TranslateAddress(Kernel& kernel, const Target& target) {
   Session& session = kernel.session();

@@ -22,6 +22,10 @@ class KcoreReader : public SourceReader {
 
   int64_t ReadUpTo(Location at, std::span<std::byte> out) override;
   void Label(PhysAddr first, std::span<PageLabel> labels) override;
+  bool Classify(PhysAddr first, std::span<PageClass> classes) override {
+    flags_.Classify(first, classes);
+    return true;
+  }
   std::optional<PhysAddr> ToPhysical(Location at) const override { return map_->ToPhysical(at); }
   bool labels_may_change() const override { return true; }
   uint64_t moves() const override { return moves_; }

@@ -13,6 +13,7 @@
 
 #include "kcoredump/address.h"
 #include "kcoredump/memory.h"
+#include "kcoredump/page_class.h"
 #include "kcoredump/result.h"
 #include "source/memory_map.h"
 
@@ -42,6 +43,11 @@ class SourceReader {
   /// True for a live kernel: a page may go offline or turn bad while it is read, so its label is
   /// asked for on both sides of the read.
   [[nodiscard]] virtual bool labels_may_change() const { return false; }
+
+  /// What a live kernel uses pages from `first` on for. False: this source does not say.
+  [[nodiscard]] virtual bool Classify(PhysAddr /*first*/, std::span<PageClass> /*classes*/) {
+    return false;
+  }
 
   /// Where `at` is in physical memory, if that can be told.
   [[nodiscard]] virtual std::optional<PhysAddr> ToPhysical(Location at) const = 0;

@@ -21,8 +21,12 @@ namespace {
 
 constexpr bool HasFlag(uint64_t flags, unsigned bit) { return ((flags >> bit) & 1) != 0; }
 
-/// Huge pages have 2 to 2^18 base pages (1 GiB of 4 KiB), the contiguous ones of arm64 included.
-constexpr unsigned kMaxHugeOrder = 18;
+/// Compound pages have 2 to 2^18 base pages (1 GiB of 4 KiB), the contiguous ones of arm64
+/// included.
+constexpr unsigned kMaxCompoundOrder = 18;
+
+/// KPF_PRIVATE: after those of the user's header (kernel: include/linux/kernel-page-flags.h).
+constexpr unsigned kKpfPrivate = 35;
 
 constexpr size_t kMaxSysfsFileBytes = 4096;
 
@@ -57,6 +61,16 @@ PageOutcome OutcomeFromPageFlags(uint64_t flags) {
   return PageOutcome::kDirect;
 }
 
+/// As makedumpfile tells them apart by struct page.
+PageClass ClassFromPageFlags(uint64_t flags) {
+  if (OutcomeFromPageFlags(flags) != PageOutcome::kDirect) return PageClass::kNone;
+  if (HasFlag(flags, KPF_BUDDY)) return PageClass::kFree;
+  if (HasFlag(flags, KPF_SLAB) || HasFlag(flags, KPF_PGTABLE)) return PageClass::kNone;
+  if (HasFlag(flags, KPF_ANON) || HasFlag(flags, KPF_HUGE)) return PageClass::kUser;
+  if (!HasFlag(flags, KPF_LRU) && !HasFlag(flags, KPF_SWAPCACHE)) return PageClass::kNone;
+  return HasFlag(flags, kKpfPrivate) ? PageClass::kPrivateCache : PageClass::kCache;
+}
+
 Result<PageFlagsReader> PageFlagsReader::Open(const std::string& path, uint64_t page_bytes) {
   PageFlagsReader reader;
   KCD_ASSIGN(reader.fd_, OpenForReading(path));
@@ -71,16 +85,15 @@ Result<size_t> PageFlagsReader::ReadFlags(uint64_t pfn, std::span<uint64_t> flag
   return bytes / sizeof(uint64_t);
 }
 
-/// kcore reads every page of a poisoned hugetlb page as zeros, but only its head carries the flag.
-Result<bool> PageFlagsReader::InPoisonedHugePage(uint64_t pfn) const {
-  for (unsigned order = 1; order <= kMaxHugeOrder; ++order) {
+/// The flags of the head of the compound page that `pfn` is a tail of; 0: none is found. Between a
+/// tail and its head there is no other head.
+Result<uint64_t> PageFlagsReader::HeadFlags(uint64_t pfn) const {
+  for (unsigned order = 1; order <= kMaxCompoundOrder; ++order) {
     uint64_t flags = 0;
     KCD_ASSIGN(const size_t known, ReadFlags(AlignDown(pfn, uint64_t{1} << order), {&flags, 1}));
-    if (known == 1 && HasFlag(flags, KPF_COMPOUND_HEAD) && HasFlag(flags, KPF_HUGE)) {
-      return HasFlag(flags, KPF_HWPOISON);
-    }
+    if (known == 1 && HasFlag(flags, KPF_COMPOUND_HEAD)) return flags;
   }
-  return false;
+  return 0;
 }
 
 void PageFlagsReader::Label(PhysAddr first, std::span<PageLabel> labels) {
@@ -98,13 +111,33 @@ Status PageFlagsReader::LabelKnown(uint64_t pfn, std::span<PageLabel> labels) {
     if (!huge_tail) {
       in_poisoned_huge = HasFlag(flags_[i], KPF_HUGE) && HasFlag(flags_[i], KPF_HWPOISON);
     } else if (i == 0) {
-      KCD_ASSIGN(in_poisoned_huge, InPoisonedHugePage(pfn));
+      // kcore reads every page of a poisoned hugetlb page as zeros, but only its head is flagged.
+      KCD_ASSIGN(const uint64_t head, HeadFlags(pfn));
+      in_poisoned_huge = HasFlag(head, KPF_HUGE) && HasFlag(head, KPF_HWPOISON);
     }
     const PageOutcome outcome =
         in_poisoned_huge ? PageOutcome::kHwPoison : OutcomeFromPageFlags(flags_[i]);
     if (outcome != PageOutcome::kDirect) labels[i] = {.outcome = outcome};
   }
   return {};
+}
+
+void PageFlagsReader::Classify(PhysAddr first, std::span<PageClass> classes) {
+  std::fill(classes.begin(), classes.end(), PageClass::kNone);
+  if (!fd_.valid()) return;
+  const uint64_t pfn = first.value / page_bytes_;
+  flags_.resize(classes.size());
+  const auto known = ReadFlags(pfn, flags_);
+  PageClass of_head = PageClass::kNone;
+  for (size_t i = 0; known.ok() && i < known.value(); ++i) {
+    if (!HasFlag(flags_[i], KPF_COMPOUND_TAIL)) {
+      of_head = ClassFromPageFlags(flags_[i]);
+    } else if (i == 0) {
+      const auto head = HeadFlags(pfn);
+      if (head.ok()) of_head = ClassFromPageFlags(head.value());
+    }
+    classes[i] = of_head;
+  }
 }
 
 bool PageFlagsReader::Covers(PhysAddr last) const {

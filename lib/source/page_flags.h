@@ -9,12 +9,17 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "kcoredump/page_class.h"
 #include "source/memory_source.h"
 
 namespace kcoredump {
 
 /// The label that one entry of /proc/kpageflags stands for (linux/kernel-page-flags.h).
 [[nodiscard]] PageOutcome OutcomeFromPageFlags(uint64_t flags);
+
+/// The class that one entry stands for; of a tail of a compound page up to 6.1 only its head's
+/// entry tells.
+[[nodiscard]] PageClass ClassFromPageFlags(uint64_t flags);
 
 /// Reads /proc/kpageflags. Not for use by two threads.
 class PageFlagsReader {
@@ -30,8 +35,11 @@ class PageFlagsReader {
   /// asked for is kUnreadable with the errno: that a page may be read must be known.
   void Label(PhysAddr first, std::span<PageLabel> labels);
 
+  /// What pages from `first` on are used for. What cannot be asked for has no class.
+  void Classify(PhysAddr first, std::span<PageClass> classes);
+
  private:
-  [[nodiscard]] Result<bool> InPoisonedHugePage(uint64_t pfn) const;
+  [[nodiscard]] Result<uint64_t> HeadFlags(uint64_t pfn) const;
   [[nodiscard]] Result<size_t> ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
   [[nodiscard]] Status LabelKnown(uint64_t pfn, std::span<PageLabel> labels);
 

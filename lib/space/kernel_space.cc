@@ -95,10 +95,11 @@ Result<PagedSpace::Stretch> PagedSpace::StretchAt(uint64_t address, uint64_t wan
   return stretch;
 }
 
-std::vector<MappedRange> PagedSpace::MappedRanges(const Range& virt) {
+Result<std::vector<MappedRange>> PagedSpace::MappedRanges(const Range& virt, uint64_t max_steps) {
   std::vector<MappedRange> found;
   Ahead ahead;
   for (uint64_t at = virt.begin; at < virt.end;) {
+    if (max_steps-- == 0) return Corrupt("the page tables map more than there can be");
     auto stretch = StretchAt(at, virt.end - at, ahead);
     if (!stretch.ok()) stretch = Stretch{.phys = {}, .bytes = paging_.levels.back().page_bytes()};
     const uint64_t bytes = std::min(stretch.value().bytes, virt.end - at);
@@ -220,8 +221,8 @@ Result<PageWalk> KernelSpace::Walk(VirtAddr address) {
   return paged_->Walk(address);
 }
 
-std::vector<MappedRange> KernelSpace::MappedRanges(const Range& virt) {
-  return paged_ == nullptr ? std::vector<MappedRange>() : paged_->MappedRanges(virt);
+Result<std::vector<MappedRange>> KernelSpace::MappedRanges(const Range& virt, uint64_t max_steps) {
+  return paged_ == nullptr ? std::vector<MappedRange>() : paged_->MappedRanges(virt, max_steps);
 }
 
 Result<std::unique_ptr<PagedSpace>> KernelSpace::WithRoot(PhysAddr root) {

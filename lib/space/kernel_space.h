@@ -33,9 +33,10 @@ class PagedSpace : public MemoryView {
   [[nodiscard]] Result<PageWalk> Walk(VirtAddr address);
   /// kUnreadable: not mapped. With the bytes of the mapping from there on.
   [[nodiscard]] Result<PhysAddr> Translate(VirtAddr address, uint64_t* bytes_left);
-  /// What of `virt` is mapped, by address; tables that are damaged or missing map nothing. Costs a
-  /// step for each table of the lowest level at least: the caller limits the range.
-  [[nodiscard]] std::vector<MappedRange> MappedRanges(const Range& virt);
+  /// What of `virt` is mapped, by address; tables that are damaged or missing map nothing. A step
+  /// is a piece of contiguous memory or a gap. kCorrupt: more than `max_steps`.
+  [[nodiscard]] Result<std::vector<MappedRange>> MappedRanges(const Range& virt,
+                                                              uint64_t max_steps);
   /// The same memory and paging under another root table.
   [[nodiscard]] std::unique_ptr<PagedSpace> WithRoot(PhysAddr root) const;
 
@@ -79,7 +80,8 @@ class KernelSpace : public MemoryView {
   /// kUnsupported: this image does not tell where its page tables are, and why.
   [[nodiscard]] Result<PageWalk> Walk(VirtAddr address);
   /// As PagedSpace's; nothing without page tables.
-  [[nodiscard]] std::vector<MappedRange> MappedRanges(const Range& virt);
+  [[nodiscard]] Result<std::vector<MappedRange>> MappedRanges(const Range& virt,
+                                                              uint64_t max_steps);
   /// Another root, a process's, with this kernel's paging.
   [[nodiscard]] Result<std::unique_ptr<PagedSpace>> WithRoot(PhysAddr root);
   /// Empty: page tables are walked; otherwise why not.

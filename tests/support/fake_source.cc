@@ -77,6 +77,18 @@ int64_t FakeReader::ReadUpTo(Location at, std::span<std::byte> out) {
   return static_cast<int64_t>(bytes) + script_->lie;
 }
 
+bool FakeReader::Classify(PhysAddr first, std::span<PageClass> classes) {
+  const std::lock_guard lock(script_->mutex);
+  const auto& now = ++script_->asked_for_classes == 1 || script_->later_classes.empty()
+                        ? script_->classes
+                        : script_->later_classes;
+  for (size_t i = 0; i < classes.size(); ++i) {
+    const auto found = now.find(first.value + i * kPage);
+    classes[i] = found == now.end() ? PageClass::kNone : found->second;
+  }
+  return true;
+}
+
 void FakeReader::Label(PhysAddr first, std::span<PageLabel> labels) {
   const std::lock_guard lock(script_->mutex);
   const bool late = script_->looks++ >= script_->looks_before_late;

@@ -37,7 +37,11 @@ struct FakeScript {
   /// meanwhile.
   std::map<uint64_t, PageLabel> late_labels;
   unsigned looks_before_late = 0;
-  bool live = false;  ///< labels may change
+  bool live = false;                      ///< labels may change
+  std::map<uint64_t, PageClass> classes;  ///< what pages are used for, when asked
+  /// From the second time on that classes are asked for.
+  std::map<uint64_t, PageClass> later_classes;
+  unsigned asked_for_classes = 0;
   unsigned looks = 0;
   std::set<uint64_t> zero_pages;
   /// Reads that touch the page do not return before Release.
@@ -71,6 +75,7 @@ class FakeReader : public SourceReader {
   std::optional<PhysAddr> ToPhysical(Location at) const override { return map_->ToPhysical(at); }
   uint64_t moves() const override { return moves_; }
   bool labels_may_change() const override { return script_->live; }
+  bool Classify(PhysAddr first, std::span<PageClass> classes) override;
 
  private:
   [[nodiscard]] int ScriptedFailure(Location at, size_t bytes);
@@ -85,7 +90,8 @@ class FakeSource : public MemorySource {
   /// `elf`: what ElfBuilder built; only its headers and notes count.
   explicit FakeSource(const Bytes& elf, MemoryMap::Dialect dialect = MemoryMap::Dialect::kDump);
 
-  SourceKind kind() const override { return SourceKind::kElfCore; }
+  SourceKind kind() const override { return as_kind; }
+  bool labels_known() const override { return knows_labels; }
   const std::string& path() const override { return path_; }
   uint16_t machine() const override { return core_.machine; }
   uint64_t page_bytes() const override { return kPage; }
@@ -100,6 +106,8 @@ class FakeSource : public MemorySource {
   mutable std::atomic<unsigned> readers_to_refuse{0};
   static constexpr unsigned kAllReaders = ~0U;
   Bytes vendor_notes;
+  SourceKind as_kind = SourceKind::kElfCore;
+  bool knows_labels = true;
 
  private:
   std::string path_ = "fake";

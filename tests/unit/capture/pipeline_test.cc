@@ -63,7 +63,7 @@ Bytes Drain(Pipeline& pipeline, uint64_t batches, std::vector<PageRun>* runs = n
 TEST(Pipeline, DeliversEveryBatchInOrder) {
   Rig rig(500);
   rig.source->script().zero_pages = {kFlatStart, kFlatStart + kPage};
-  Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+  Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
   ASSERT_TRUE(pipeline.Start().ok());
   const Bytes image = Drain(pipeline, rig.plan->batches());
   ASSERT_EQ(image.size(), rig.plan->plain_bytes());
@@ -77,7 +77,7 @@ TEST(Pipeline, CountsZeroPagesOfMemoryAlone) {
   for (uint64_t page = 0; page < 5; ++page) {
     rig.source->script().zero_pages.insert(kFlatStart + page * kPage);
   }
-  Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+  Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
   ASSERT_TRUE(pipeline.Start().ok());
   uint64_t zeros = 0;
   for (uint64_t taken = 0; taken < rig.plan->batches();) {
@@ -94,7 +94,7 @@ TEST(Pipeline, HolesComeWithTheirBatch) {
   Rig rig(64);
   rig.source->script().failing_for_ever[kFlatStart + 20 * kPage] = EIO;
   rig.source->script().labels[kFlatStart + 40 * kPage] = {.outcome = PageOutcome::kHwPoison};
-  Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+  Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
   ASSERT_TRUE(pipeline.Start().ok());
   std::vector<PageRun> runs;
   (void)Drain(pipeline, rig.plan->batches(), &runs);
@@ -109,7 +109,7 @@ TEST(Pipeline, WorkersThatCannotStartLeaveTheWorkToTheOthers) {
   for (const unsigned refused : {1U, 2U}) {
     Rig rig(500);
     rig.source->readers_to_refuse = refused;
-    Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+    Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
     ASSERT_TRUE(pipeline.Start().ok());
     EXPECT_EQ(Drain(pipeline, rig.plan->batches()).size(), rig.plan->plain_bytes());
   }
@@ -119,7 +119,7 @@ TEST(Pipeline, WorkersThatCannotStartLeaveTheWorkToTheOthers) {
 TEST(Pipeline, AWorkerWithoutMemoryIsAnErrorOfItsBatch) {
   Rig rig(64);
   rig.source->script().no_memory = true;
-  Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+  Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
   ASSERT_TRUE(pipeline.Start().ok());
   std::optional<Error> error;
   for (int i = 0; i < 100 && !error; ++i) {
@@ -135,7 +135,7 @@ TEST(Pipeline, AWorkerWithoutMemoryIsAnErrorOfItsBatch) {
 TEST(Pipeline, WhenNoWorkerCanStartTheFirstBatchSaysWhy) {
   Rig rig(64);
   rig.source->readers_to_refuse = test::FakeSource::kAllReaders;
-  Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+  Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
   ASSERT_TRUE(pipeline.Start().ok());
   Slot* slot = nullptr;
   for (int i = 0; i < 100 && slot == nullptr; ++i) slot = pipeline.Next(milliseconds(100));
@@ -157,7 +157,7 @@ TEST(Pipeline, AReadThatDoesNotReturnIsSeenAndLeftBehind) {
     script = rig.source->shared_script();
     source = rig.source;
     script->blocking = {stuck};
-    Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+    Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
     ASSERT_TRUE(pipeline.Start().ok());
     EXPECT_EQ(pipeline.StalledAt(std::chrono::hours(1)), std::nullopt);
     std::optional<uint64_t> stalled;
@@ -181,7 +181,7 @@ TEST(Pipeline, StoppingHalfWayEndsTheWorkers) {
   {
     Rig rig(2000);
     source = rig.source;
-    Pipeline pipeline(rig.source, rig.plan, rig.encoding, rig.options);
+    Pipeline pipeline(rig.source, rig.plan, nullptr, rig.encoding, rig.options);
     ASSERT_TRUE(pipeline.Start().ok());
     while (pipeline.Next(milliseconds(100)) == nullptr) {
     }

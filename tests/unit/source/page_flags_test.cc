@@ -32,6 +32,21 @@ TEST(OutcomeFromPageFlags, PoisonIsTheWorst) {
   EXPECT_EQ(OutcomeFromPageFlags(Bit(20) | Bit(23)), PageOutcome::kOffline);
 }
 
+TEST(ClassFromPageFlags, IsMakedumpfiles) {
+  const uint64_t lru = Bit(5);
+  const uint64_t priv = Bit(35);
+  EXPECT_EQ(ClassFromPageFlags(0), PageClass::kNone);
+  EXPECT_EQ(ClassFromPageFlags(Bit(10)), PageClass::kFree);
+  EXPECT_EQ(ClassFromPageFlags(lru), PageClass::kCache);
+  EXPECT_EQ(ClassFromPageFlags(Bit(13)), PageClass::kCache);
+  EXPECT_EQ(ClassFromPageFlags(lru | priv), PageClass::kPrivateCache);
+  EXPECT_EQ(ClassFromPageFlags(lru | Bit(12)), PageClass::kUser);
+  EXPECT_EQ(ClassFromPageFlags(Bit(17)), PageClass::kUser);
+  EXPECT_EQ(ClassFromPageFlags(Bit(7)), PageClass::kNone);
+  EXPECT_EQ(ClassFromPageFlags(Bit(26)), PageClass::kNone);
+  EXPECT_EQ(ClassFromPageFlags(lru | Bit(19)), PageClass::kNone) << "a hole is no choice";
+}
+
 PageFlagsReader Opened(const std::string& path) {
   auto reader = PageFlagsReader::Open(path, kPage);
   EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);
@@ -52,6 +67,28 @@ std::vector<PageOutcome> Labels(const std::vector<uint64_t>& flags, uint64_t pfn
 using Outcomes = std::vector<PageOutcome>;
 constexpr auto kRead = PageOutcome::kDirect;
 constexpr auto kPoison = PageOutcome::kHwPoison;
+
+std::vector<PageClass> Classes(const std::vector<uint64_t>& flags, uint64_t pfn, size_t pages) {
+  const test::MemoryFile file(std::as_bytes(std::span(flags)));
+  PageFlagsReader reader = Opened(file.path());
+  std::vector<PageClass> classes(pages, PageClass::kFree);
+  reader.Classify(PhysAddr{pfn * kPage}, classes);
+  return classes;
+}
+
+TEST(PageFlagsReader, TailsHaveTheirHeadsClass) {
+  const uint64_t head = Bit(15) | Bit(5);
+  const uint64_t tail = Bit(16);
+  const std::vector<uint64_t> flags = {0, 0, 0, 0, head, tail, tail, tail, tail};
+  EXPECT_EQ(Classes(flags, 4, 4), std::vector(4, PageClass::kCache));
+  EXPECT_EQ(Classes(flags, 6, 2), std::vector(2, PageClass::kCache)) << "the head is looked for";
+  EXPECT_EQ(Classes({tail, tail}, 0, 2), std::vector(2, PageClass::kNone)) << "and is not there";
+}
+
+TEST(PageFlagsReader, BeyondItsEndThereIsNoClass) {
+  EXPECT_EQ(Classes({Bit(10)}, 0, 2), (std::vector{PageClass::kFree, PageClass::kNone}));
+  EXPECT_EQ(Classes({Bit(10)}, 9, 1), std::vector{PageClass::kNone});
+}
 
 TEST(PageFlagsReader, LabelsPageByPage) {
   EXPECT_EQ(Labels({0, Bit(19), Bit(12), Bit(23), Bit(20), 0}, 1, 5),

@@ -14,6 +14,8 @@ constexpr uint64_t kTable = 512 * kPage;  ///< what a table of the lowest level 
 constexpr uint64_t kHuge = 0xe3;          ///< a page where a table could be
 constexpr uint64_t kSmall = 0x63;
 
+constexpr uint64_t kSteps = 1 << 20;
+
 /// Four levels, of which the lowest maps the upper half's first 2 MiB; what follows is set by
 /// tests.
 class PagedSpaceTest : public testing::Test {
@@ -122,7 +124,7 @@ TEST_F(PagedSpaceTest, MappedRangesAreWhatIsMapped) {
   memory_.PutValue<uint64_t>(kMiddle + 8, 0x40000000 | kHuge);
   memory_.PutValue<uint64_t>(kMiddle + 24, 0x77000 | kSmall);  // a table that is not there
   PagedSpace space = Space(true);
-  const auto found = space.MappedRanges({kVirt, kVirt + 5 * kTable});
+  const auto found = space.MappedRanges({kVirt, kVirt + 5 * kTable}, kSteps).value();
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].virt.begin, kVirt + kPage);
   EXPECT_EQ(found[0].virt.end, kVirt + 3 * kPage);
@@ -137,7 +139,8 @@ TEST_F(PagedSpaceTest, MappedRangesAreWhatIsMapped) {
 TEST_F(PagedSpaceTest, MappedRangesEndWhereTheyAreAskedTo) {
   memory_.PutValue<uint64_t>(kMiddle + 8, 0x40000000 | kHuge);
   PagedSpace space = Space(false);
-  const auto found = space.MappedRanges({kVirt + kTable + kPage, kVirt + kTable + 3 * kPage});
+  const auto found =
+      space.MappedRanges({kVirt + kTable + kPage, kVirt + kTable + 3 * kPage}, kSteps).value();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].virt.size(), 2 * kPage);
   EXPECT_EQ(found[0].phys.value, 0x40001000u);
@@ -146,14 +149,23 @@ TEST_F(PagedSpaceTest, MappedRangesEndWhereTheyAreAskedTo) {
 TEST_F(PagedSpaceTest, EmptyUpperLevelsCostOneStepEach) {
   PagedSpace space = Space(false);
   memory_.reads = 0;
-  EXPECT_TRUE(
-      space.MappedRanges({kVirt + (uint64_t{1} << 39), kVirt + (uint64_t{8} << 39)}).empty());
+  EXPECT_TRUE(space.MappedRanges({kVirt + (uint64_t{1} << 39), kVirt + (uint64_t{8} << 39)}, kSteps)
+                  .value()
+                  .empty());
   EXPECT_EQ(memory_.reads, 7u);
 }
 
 TEST_F(PagedSpaceTest, TheLastPageOfAllIsNoEndlessLoop) {
   PagedSpace space = Space(false);
-  EXPECT_TRUE(space.MappedRanges({~uint64_t{0} - 5 * kPage, ~uint64_t{0}}).empty());
+  EXPECT_TRUE(space.MappedRanges({~uint64_t{0} - 5 * kPage, ~uint64_t{0}}, kSteps).value().empty());
+}
+
+TEST_F(PagedSpaceTest, MoreStepsThanAllowedAreForged) {
+  PagedSpace space = Space(false);
+  const auto found =
+      space.MappedRanges({kVirt + (uint64_t{1} << 39), kVirt + (uint64_t{8} << 39)}, 6);
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code, ErrorCode::kCorrupt);
 }
 
 }  // namespace

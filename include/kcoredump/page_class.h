@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// What a page is used for, as far as that decides whether a capture can do without it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kcoredump/result.h"
+
+namespace kcoredump {
+
+/// One page is of at most one class. As numbers they are the bits of makedumpfile's -d.
+enum class PageClass : uint8_t {
+  kNone = 0,          ///< the kernel's own, or not known: always kept
+  kZero = 1,          ///< all zero
+  kCache = 2,         ///< page cache without private data
+  kPrivateCache = 4,  ///< page cache with private data (buffer heads, …)
+  kUser = 8,          ///< anonymous and hugetlb pages
+  kFree = 16,         ///< the buddy allocator's
+};
+
+inline constexpr std::array kPageClasses = {PageClass::kZero, PageClass::kCache,
+                                            PageClass::kPrivateCache, PageClass::kUser,
+                                            PageClass::kFree};
+
+/// "zero", "cache", "private-cache", "user", "free".
+[[nodiscard]] std::string_view PageClassName(PageClass page_class);
+
+/// A set of classes: bits of PageClass. As with makedumpfile, kPrivateCache takes kCache along.
+class PageClasses {
+ public:
+  constexpr PageClasses() = default;
+  constexpr explicit PageClasses(unsigned bits)
+      : bits_(static_cast<uint8_t>((bits & kCacheBit) != 0 ? bits | 2U : bits)) {}
+
+  [[nodiscard]] constexpr bool Has(PageClass page_class) const {
+    return (bits_ & static_cast<unsigned>(page_class)) != 0;
+  }
+  /// Whether a class is in it that only the kernel's own account tells, which zeros do not need.
+  [[nodiscard]] constexpr bool NeedsKernel() const { return (bits_ & ~1U) != 0; }
+  [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
+  /// makedumpfile's -d.
+  [[nodiscard]] constexpr unsigned bits() const { return bits_; }
+  constexpr void Add(PageClasses others) { *this = PageClasses(bits_ | others.bits_); }
+  friend constexpr bool operator==(const PageClasses&, const PageClasses&) = default;
+
+ private:
+  static constexpr unsigned kCacheBit = 4;
+  uint8_t bits_ = 0;
+};
+
+inline constexpr unsigned kMaxDumpLevel = 31;
+
+/// "free,cache,…". kInvalidArgument names the word that is none.
+[[nodiscard]] Result<PageClasses> ParsePageClasses(std::string_view text);
+
+/// Pages left out, by the reason.
+struct ExcludedCounts {
+  uint64_t zero = 0;
+  uint64_t cache = 0;
+  uint64_t private_cache = 0;
+  uint64_t user = 0;
+  uint64_t free = 0;
+  uint64_t not_wanted = 0;  ///< outside of what was asked for
+  uint64_t by_source = 0;   ///< by whoever made the dump that is the source
+
+  /// `page_class` must not be kNone.
+  [[nodiscard]] uint64_t& Of(PageClass page_class);
+  void Add(const ExcludedCounts& other);
+  [[nodiscard]] uint64_t total() const {
+    return zero + cache + private_cache + user + free + not_wanted + by_source;
+  }
+};
+
+}  // namespace kcoredump
