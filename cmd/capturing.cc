@@ -21,7 +21,7 @@ std::string Reasons(const CaptureReport& report) {
   for (const auto& [pages, name] :
        {std::pair{out.free, "free"}, std::pair{out.zero, "zero"}, std::pair{out.cache, "cache"},
         std::pair{out.private_cache, "private cache"}, std::pair{out.user, "user"},
-        std::pair{out.not_wanted, "not wanted"}, std::pair{out.by_source, "by the source"}}) {
+        std::pair{out.not_wanted, "not wanted"}, std::pair{out.not_told, "by the dump's maker"}}) {
     if (pages != 0) text += (text.empty() ? " (" : ", ") + Grouped(pages) + " " + name;
   }
   return text.empty() ? text : text + ")";

@@ -69,6 +69,19 @@ enum class PageOutcome : uint8_t {
   return IsHole(outcome) && outcome != PageOutcome::kExcluded;
 }
 
+/// What a page is used for, as far as that decides whether a capture can do without it: one page is
+/// of at most one class. As numbers they are the bits of makedumpfile's -d, and those of the
+/// snapshot's outcome map.
+enum class PageClass : uint8_t {
+  kNone = 0,          ///< the kernel's own, or not known: always kept
+  kZero = 1,          ///< all zero
+  kCache = 2,         ///< page cache without private data
+  kPrivateCache = 4,  ///< page cache with private data (buffer heads, …)
+  kUser = 8,          ///< anonymous and hugetlb pages
+  kFree = 16,         ///< the buddy allocator's
+  kNotWanted = 32,    ///< of any use: outside of what was to be captured
+};
+
 /// "direct", "retried", … as the JSON reports spell it.
 [[nodiscard]] std::string_view PageOutcomeName(PageOutcome outcome);
 
@@ -78,7 +91,12 @@ struct PageRun {
   uint64_t pages = 0;
   PageOutcome outcome = PageOutcome::kDirect;
   int system_errno = 0;  ///< for kUnreadable: the last errno
+  PageClass page_class = PageClass::kNone;  ///< for kExcluded: why; kNone: nobody said
 
+  /// Left out, but that it was all zero is known.
+  [[nodiscard]] bool is_known_zero() const {
+    return outcome == PageOutcome::kExcluded && page_class == PageClass::kZero;
+  }
   [[nodiscard]] bool operator==(const PageRun&) const = default;
 };
 

@@ -8,36 +8,27 @@
 #include <string>
 #include <string_view>
 
+#include "kcoredump/address.h"
 #include "kcoredump/result.h"
 
 namespace kcoredump {
-
-/// One page is of at most one class. As numbers they are the bits of makedumpfile's -d.
-enum class PageClass : uint8_t {
-  kNone = 0,          ///< the kernel's own, or not known: always kept
-  kZero = 1,          ///< all zero
-  kCache = 2,         ///< page cache without private data
-  kPrivateCache = 4,  ///< page cache with private data (buffer heads, …)
-  kUser = 8,          ///< anonymous and hugetlb pages
-  kFree = 16,         ///< the buddy allocator's
-};
 
 inline constexpr std::array kPageClasses = {PageClass::kZero, PageClass::kCache,
                                             PageClass::kPrivateCache, PageClass::kUser,
                                             PageClass::kFree};
 
-/// "zero", "cache", "private-cache", "user", "free".
+/// "zero", "cache", "private-cache", "user", "free"; "not-wanted", "none".
 [[nodiscard]] std::string_view PageClassName(PageClass page_class);
 
 /// A set of classes: bits of PageClass. As with makedumpfile, kPrivateCache takes kCache along.
 class PageClasses {
  public:
   constexpr PageClasses() = default;
-  constexpr explicit PageClasses(unsigned bits)
-      : bits_(static_cast<uint8_t>((bits & kCacheBit) != 0 ? bits | 2U : bits)) {}
+  constexpr explicit PageClasses(unsigned bits) : bits_(static_cast<uint8_t>(bits)) {}
 
   [[nodiscard]] constexpr bool Has(PageClass page_class) const {
-    return (bits_ & static_cast<unsigned>(page_class)) != 0;
+    const unsigned taken_along = (bits_ & kPrivateBit) != 0 ? kCacheBit : 0;
+    return ((bits_ | taken_along) & static_cast<unsigned>(page_class)) != 0;
   }
   /// Whether a class is in it that only the kernel's own account tells, which zeros do not need.
   [[nodiscard]] constexpr bool NeedsKernel() const { return (bits_ & ~1U) != 0; }
@@ -48,7 +39,8 @@ class PageClasses {
   friend constexpr bool operator==(const PageClasses&, const PageClasses&) = default;
 
  private:
-  static constexpr unsigned kCacheBit = 4;
+  static constexpr unsigned kCacheBit = 2;
+  static constexpr unsigned kPrivateBit = 4;
   uint8_t bits_ = 0;
 };
 
@@ -65,14 +57,9 @@ struct ExcludedCounts {
   uint64_t user = 0;
   uint64_t free = 0;
   uint64_t not_wanted = 0;  ///< outside of what was asked for
-  uint64_t by_source = 0;   ///< by whoever made the dump that is the source
+  uint64_t not_told = 0;    ///< by a dump's maker, who did not record why
 
-  /// `page_class` must not be kNone.
   [[nodiscard]] uint64_t& Of(PageClass page_class);
-  void Add(const ExcludedCounts& other);
-  [[nodiscard]] uint64_t total() const {
-    return zero + cache + private_cache + user + free + not_wanted + by_source;
-  }
 };
 
 }  // namespace kcoredump

@@ -33,21 +33,15 @@ BatchReader::BatchReader(std::unique_ptr<RangeReader> reader, LockedBuffer buffe
       chooser_(std::move(chooser)),
       page_bytes_(page_bytes) {}
 
-Result<BatchReader::Content> BatchReader::Read(PhysAddr phys, uint64_t bytes, ReadReport& report,
-                                               ExcludedCounts& excluded) {
+Result<BatchReader::Content> BatchReader::Read(PhysAddr phys, uint64_t bytes, ReadReport& report) {
   std::span<const std::byte> content = buffer_.bytes().first(bytes);
   if (chooser_ != nullptr) {
     KCD_ASSIGN(content, ReadChosen(phys, bytes, report));
-    for (const PageChoice& choice : choices_) {
-      if (choice.outcome != PageOutcome::kExcluded) continue;
-      ++(choice.page_class == PageClass::kNone ? excluded.not_wanted
-                                               : excluded.Of(choice.page_class));
-    }
   } else {
     KCD_TRY(reader_->Read(phys, buffer_.bytes().first(bytes), report));
   }
   MarkContent(phys, content, report);
-  if (filter_ != nullptr && filter_->excludes_zeros()) ExcludeZeros(phys, report, excluded);
+  if (filter_ != nullptr && filter_->excludes_zeros()) ExcludeZeros(phys, report);
   return Content{.bytes = content, .pages = pages_};
 }
 
@@ -89,14 +83,18 @@ Status BatchReader::ReadByChoices(PhysAddr phys, std::span<std::byte> out, ReadR
   const bool any = std::any_of(choices_.begin(), choices_.end(), reads);
   for (size_t first = 0; first < choices_.size();) {
     size_t end = first + 1;
-    while (end < choices_.size() && choices_[end].outcome == choices_[first].outcome) ++end;
+    while (end < choices_.size() && choices_[end] == choices_[first]) ++end;
     const PhysAddr at{phys.value + first * page_bytes_};
     const auto part = out.subspan(first * page_bytes_, (end - first) * page_bytes_);
     if (choices_[first].is_read()) {
       KCD_TRY(reader_->Read(at, part, report));
     } else {
       if (any) std::memset(part.data(), 0, part.size());
-      AddRun(report, {.first = at, .pages = end - first, .outcome = choices_[first].outcome},
+      AddRun(report,
+             {.first = at,
+              .pages = end - first,
+              .outcome = choices_[first].outcome,
+              .page_class = choices_[first].page_class},
              page_bytes_);
     }
     first = end;
@@ -121,9 +119,10 @@ void BatchReader::MarkContent(PhysAddr phys, std::span<const std::byte> bytes,
   }
 }
 
-/// Pages that were read and are zero become excluded ones: the report is written anew, page by
-/// page.
-void BatchReader::ExcludeZeros(PhysAddr phys, ReadReport& report, ExcludedCounts& excluded) {
+/// Pages that were read and are zero become excluded ones, in the report: their content stays what
+/// it is, for a format without an account of pages can still hold that they are zero. The report is
+/// written anew, page by page.
+void BatchReader::ExcludeZeros(PhysAddr phys, ReadReport& report) {
   const ReadReport before = report;
   report.Clear();
   auto run = before.runs.begin();
@@ -133,15 +132,15 @@ void BatchReader::ExcludeZeros(PhysAddr phys, ReadReport& report, ExcludedCounts
            run->first.address + run->pages * page_bytes_ <= one.first.address) {
       ++run;
     }
-    if (run != before.runs.end() && run->first.address <= one.first.address) {
-      one.outcome = run->outcome;
-      one.system_errno = run->system_errno;
-    }
     if (pages_[page] == PageContent::kZero) {
-      pages_[page] = PageContent::kHole;
       one.outcome = PageOutcome::kExcluded;
-      one.system_errno = 0;
-      ++excluded.zero;
+      one.page_class = PageClass::kZero;
+    } else if (run != before.runs.end() && run->first.address <= one.first.address) {
+      one = {.first = one.first,
+             .pages = 1,
+             .outcome = run->outcome,
+             .system_errno = run->system_errno,
+             .page_class = run->page_class};
     }
     AddRun(report, one, page_bytes_);
   }

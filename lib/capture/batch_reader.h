@@ -26,10 +26,9 @@ class BatchReader {
     std::span<const std::byte> bytes;    ///< zero where nothing was read
     std::span<const PageContent> pages;  ///< one each
   };
-  /// Whole pages from `phys` on, at most a batch; valid until the next call. Adds to `report`,
-  /// which must be empty, and to `excluded`.
-  [[nodiscard]] Result<Content> Read(PhysAddr phys, uint64_t bytes, ReadReport& report,
-                                     ExcludedCounts& excluded);
+  /// Whole pages from `phys` on, at most a batch; valid until the next call. Adds to `report`, which
+  /// must be empty.
+  [[nodiscard]] Result<Content> Read(PhysAddr phys, uint64_t bytes, ReadReport& report);
 
   [[nodiscard]] uint64_t moves() const { return reader_->moves(); }
 
@@ -41,7 +40,7 @@ class BatchReader {
   [[nodiscard]] Status ReadByChoices(PhysAddr phys, std::span<std::byte> out, ReadReport& report);
   [[nodiscard]] bool KeepWhatChanged(PhysAddr phys);
   void MarkContent(PhysAddr phys, std::span<const std::byte> bytes, const ReadReport& report);
-  void ExcludeZeros(PhysAddr phys, ReadReport& report, ExcludedCounts& excluded);
+  void ExcludeZeros(PhysAddr phys, ReadReport& report);
 
   std::unique_ptr<RangeReader> reader_;
   LockedBuffer buffer_;

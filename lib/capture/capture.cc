@@ -106,6 +106,14 @@ Result<std::optional<PageCodec>> CodecOf(const CaptureOptions& options,
   return MakeError(ErrorCode::kInvalidArgument, "no codec \"" + options.codec + "\"");
 }
 
+ExcludedCounts CountExcluded(const std::vector<PageRun>& runs) {
+  ExcludedCounts counts;
+  for (const PageRun& run : runs) {
+    if (run.outcome == PageOutcome::kExcluded) counts.Of(run.page_class) += run.pages;
+  }
+  return counts;
+}
+
 /// A capture from its first byte to its report.
 class CaptureRun {
  public:
@@ -180,7 +188,8 @@ Status CaptureRun::Prepare() {
   WriteRequest request{.source = source_.get(),
                        .codec = codec,
                        .level = options_.level,
-                       .frame_bytes = options_.frame_bytes};
+                       .frame_bytes = options_.frame_bytes,
+                       .dump_level = options_.exclude.bits()};
   KCD_ASSIGN(encoding_, format_->writing->encoding(request));
   KCD_ASSIGN(filter_, PageFilter::Make(*source_, options_, notes_.warnings));
   KCD_TRY(MakePlan());
@@ -266,7 +275,6 @@ bool CaptureRun::TakeBatch(Slot& slot) {
     return false;
   }
   report_.layout_moves += slot.moves;
-  report_.excluded.Add(slot.excluded);
   return true;
 }
 
@@ -314,6 +322,8 @@ Trailer CaptureRun::MakeTrailer(const std::optional<Error>& write_error) {
   const uint64_t reached_bytes = plan_->MemoryBytesIn(trailer.plain_bytes);
   ledger_->Close(plan_->PhysicalEnd(trailer.plain_bytes), reached_bytes / source_->page_bytes(),
                  plan_->memory_bytes() / source_->page_bytes(), trailer);
+  // To the writer they are zero pages like any other.
+  trailer.zero_pages -= std::min(trailer.zero_pages, CountExcluded(trailer.runs).zero);
   return trailer;
 }
 
@@ -338,6 +348,7 @@ Status CaptureRun::Finish() {
   report_.pages = trailer.counts;
   report_.zero_pages = trailer.zero_pages;
   report_.runs = std::move(trailer.runs);
+  report_.excluded = CountExcluded(report_.runs);
   KCD_ASSIGN(report_.output, sink_->Publish(trailer.complete));
   FillReport();
   WriteRangesBeside();
@@ -377,7 +388,11 @@ void CaptureRun::WriteRangesBeside() {
 void CaptureRun::WriteSidecar() {
   const FormatWriting& writing = *format_->writing;
   const bool notes = !writing.holds_notes && !notes_.bytes.empty();
-  const bool outcomes = !writing.holds_outcomes && !report_.runs.empty();
+  // That a page was left out on purpose every format shows by not having it.
+  const bool outcomes = !writing.holds_outcomes &&
+                        std::any_of(report_.runs.begin(), report_.runs.end(), [](const auto& run) {
+                          return run.outcome != PageOutcome::kExcluded;
+                        });
   if (!notes && !outcomes) return;
   const std::string what = std::string(notes ? "the notes about the kernel" : "") +
                            (notes && outcomes ? " and " : "") +
@@ -434,9 +449,6 @@ void CaptureRun::FillReport() {
         Grouped(filter_->kept_for_room()) +
         " pages that could have been left out were kept: the account of pages is full");
   }
-  const ExcludedCounts& ours = report_.excluded;
-  report_.excluded.by_source =
-      report_.pages.excluded - std::min(report_.pages.excluded, ours.total());
   // A source that stalled or was interrupted is not asked again.
   const bool partial = report_.status == CaptureStatus::kPartial;
   if (source_->kind() == SourceKind::kLive && !partial) WarnOfNewMemory();

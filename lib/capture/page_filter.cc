@@ -19,6 +19,9 @@ constexpr uint64_t kRunsBeforeShort = kMaxTrailerRuns / 2;
 constexpr uint64_t kRunsBeforeNone = kMaxTrailerRuns - kMaxTrailerRuns / 8;
 constexpr uint64_t kShortRun = 32;
 
+constexpr PageChoice kNotWanted{.outcome = PageOutcome::kExcluded,
+                                .page_class = PageClass::kNotWanted};
+
 /// Tells what pages are used for.
 class UseTeller {
  public:
@@ -67,7 +70,7 @@ class Chooser : public PageChooser {
     const bool only_ranges = !all_wanted_ && !kernel_wanted_;
     const Range batch{first.value, first.value + choices.size() * page_bytes_};
     if (only_ranges && !Overlaps(batch)) {
-      std::fill(choices.begin(), choices.end(), PageChoice{.outcome = PageOutcome::kExcluded});
+      std::fill(choices.begin(), choices.end(), kNotWanted);
       return;
     }
     if (teller_ != nullptr) teller_->Tell(first, uses_);
@@ -89,7 +92,7 @@ class Chooser : public PageChooser {
     if (use.fault == PageUse::Fault::kOffline) return {.outcome = PageOutcome::kOffline};
     const bool wanted = all_wanted_ || (kernel_wanted_ && use.page_class == PageClass::kNone) ||
                         Overlaps({phys, phys + page_bytes_});
-    if (!wanted) return {.outcome = PageOutcome::kExcluded};
+    if (!wanted) return kNotWanted;
     if (!exclude_.Has(use.page_class)) return {};
     return {.outcome = PageOutcome::kExcluded, .page_class = use.page_class};
   }
@@ -176,7 +179,7 @@ void PageFilter::KeepShortRuns(std::span<PageChoice> choices) const {
   uint64_t new_runs = 0;
   for (size_t first = 0; first < choices.size();) {
     size_t end = first + 1;
-    while (end < choices.size() && choices[end].outcome == choices[first].outcome) ++end;
+    while (end < choices.size() && choices[end] == choices[first]) ++end;
     if (choices[first].outcome == PageOutcome::kExcluded) {
       if (end - first < shortest && end - first < choices.size()) {
         kept_for_room_.fetch_add(end - first, std::memory_order_relaxed);

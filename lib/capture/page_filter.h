@@ -22,7 +22,7 @@ namespace kcoredump {
 struct PageChoice {
   /// kDirect: it is read. kExcluded. kHwPoison, kOffline: reading it would do harm or say nothing.
   PageOutcome outcome = PageOutcome::kDirect;
-  PageClass page_class = PageClass::kNone;  ///< of one that is excluded; kNone: nobody wanted it
+  PageClass page_class = PageClass::kNone;  ///< why it is excluded
 
   [[nodiscard]] bool is_read() const { return outcome == PageOutcome::kDirect; }
   bool operator==(const PageChoice&) const = default;

@@ -90,14 +90,13 @@ class BatchWorker {
 
   Status Run(const Batch& batch, SteadyClock::time_point start, Slot& slot) {
     slot.report.Clear();
-    slot.excluded = {};
     slot.batch.pieces.clear();
     slot.batch.is_memory = batch.is_memory;
     slot.batch.phys = batch.phys;
     BatchReader::Content content{.bytes = batch.literal, .pages = {}};
     if (batch.is_memory) {
       const uint64_t moves_before = reader_.moves();
-      KCD_ASSIGN(content, reader_.Read(batch.phys, batch.bytes, slot.report, slot.excluded));
+      KCD_ASSIGN(content, reader_.Read(batch.phys, batch.bytes, slot.report));
       slot.moves = reader_.moves() - moves_before;
     }
     slot.batch.milliseconds = static_cast<uint32_t>(

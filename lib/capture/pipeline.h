@@ -30,7 +30,6 @@ struct Slot {
   uint64_t index = 0;
   EncodedBatch batch;
   ReadReport report;
-  ExcludedCounts excluded;
   uint64_t moves = 0;          ///< layout moves seen while it was read
   std::optional<Error> error;  ///< the batch is not there, and no later one will be
 };

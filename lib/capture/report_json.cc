@@ -30,11 +30,13 @@ std::string_view PhaseName(CapturePhase phase) {
 }
 
 ordered_json RunToJson(const PageRun& run) {
-  return {{"physical", HexAddress(run.first.address)},
-          {"pages", run.pages},
-          {"kind", PageOutcomeName(run.outcome)},
-          {"errno", run.system_errno == 0 ? ordered_json(nullptr)
-                                          : ordered_json(ErrnoName(run.system_errno))}};
+  ordered_json object = {{"physical", HexAddress(run.first.address)},
+                         {"pages", run.pages},
+                         {"kind", PageOutcomeName(run.outcome)},
+                         {"errno", run.system_errno == 0 ? ordered_json(nullptr)
+                                                         : ordered_json(ErrnoName(run.system_errno))}};
+  if (run.page_class != PageClass::kNone) object["class"] = PageClassName(run.page_class);
+  return object;
 }
 
 std::string Dump(const ordered_json& object, int indent) {
@@ -102,7 +104,7 @@ std::string ToJson(const CaptureReport& report) {
   pages["excluded_as"] = {
       {"zero", out.zero},          {"cache", out.cache}, {"private_cache", out.private_cache},
       {"user", out.user},          {"free", out.free},   {"not_wanted", out.not_wanted},
-      {"by_source", out.by_source}};
+      {"not_told", out.not_told}};
   const ordered_json object = {
       {"status", CaptureStatusName(report.status)},
       {"exit_status", ExitStatus(report)},

@@ -103,6 +103,7 @@ struct WriteRequest {
   std::optional<PageCodec> codec;  ///< of formats that have a choice; nothing: none
   int level = 0;                   ///< of the codec
   uint32_t frame_bytes = 0;        ///< of a snapshot
+  unsigned dump_level = 0;         ///< what is left out, as makedumpfile's -d
   uint64_t image_frames = 0;       ///< that many frames the image has; for the writer alone
 };
 

@@ -100,7 +100,8 @@ void LabelHoles(const std::vector<PageRun>& runs, PhysAddr first, uint64_t page_
     const uint64_t to = std::min(run->first.address + run->pages * page_bytes, end);
     for (uint64_t at = from; at < to; at += page_bytes) {
       labels[(at - first.value) / page_bytes] = {.outcome = run->outcome,
-                                                 .system_errno = run->system_errno};
+                                                 .system_errno = run->system_errno,
+                                                 .page_class = run->page_class};
     }
   }
 }

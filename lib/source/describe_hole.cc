@@ -5,6 +5,8 @@
 #include "kcoredump/memory.h"
 #include "kcoredump/text.h"
 
+#include "kcoredump/page_class.h"
+
 namespace kcoredump {
 
 std::string DescribeHole(const PageRun& hole) {
@@ -21,7 +23,10 @@ std::string DescribeHole(const PageRun& hole) {
     case PageOutcome::kNotReached:
       return where + " is not in this image: the capture ended before it";
     case PageOutcome::kExcluded:
-      return where + " is not in this image: it was excluded when it was dumped";
+      return where + " is not in this image: it was excluded when it was dumped" +
+             (hole.page_class == PageClass::kNone
+                  ? ""
+                  : " (" + std::string(PageClassName(hole.page_class)) + ")");
     default:
       break;
   }

@@ -23,6 +23,7 @@ namespace kcoredump {
 struct PageLabel {
   PageOutcome outcome = PageOutcome::kDirect;  ///< kDirect: nothing, read it
   int system_errno = 0;
+  PageClass page_class = PageClass::kNone;  ///< of kExcluded, where it is known
 
   bool operator==(const PageLabel&) const = default;
 };

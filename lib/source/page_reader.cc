@@ -56,6 +56,7 @@ void JoinRun(std::vector<PageRun>& runs, const PageRun& run, uint64_t page_bytes
   if (!runs.empty()) {
     PageRun& last = runs.back();
     if (last.outcome == run.outcome && last.system_errno == run.system_errno &&
+        last.page_class == run.page_class &&
         last.first.Plus(last.pages * page_bytes) == run.first) {
       last.pages += run.pages;
       return;

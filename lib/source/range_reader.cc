@@ -130,7 +130,8 @@ Status RangeReader::ReadLabelled(Location at, std::span<std::byte> out, ReadRepo
              {.first = first_page.Plus(first * page_bytes_),
               .pages = end - first,
               .outcome = labels_[first].outcome,
-              .system_errno = labels_[first].system_errno},
+              .system_errno = labels_[first].system_errno,
+              .page_class = labels_[first].page_class},
              page_bytes_);
     }
     first = end;

@@ -46,7 +46,10 @@ Status PhysicalSpace::Read(uint64_t address, std::span<std::byte> out) {
 Status PhysicalSpace::ReadUncached(uint64_t address, std::span<std::byte> out) {
   ReadReport report;
   KCD_TRY(reader_->Read(PhysAddr{address}, out, report));
-  if (const PageRun* hole = report.FirstHole()) return HoleError(*hole);
+  // What was left out for it was all zero is as good as read.
+  for (const PageRun& run : report.runs) {
+    if (IsHole(run.outcome) && !run.is_known_zero()) return HoleError(run);
+  }
   return {};
 }
 
@@ -88,7 +91,7 @@ Result<std::shared_ptr<const CachedBlock>> PhysicalSpace::Fill(const Range& phys
   ReadReport report;
   KCD_TRY(reader_->Read(PhysAddr{phys.begin}, block->content, report));
   for (const PageRun& run : report.runs) {
-    if (IsHole(run.outcome)) block->holes.push_back(run);
+    if (IsHole(run.outcome) && !run.is_known_zero()) block->holes.push_back(run);
   }
   if (IsZero(block->content)) block->content = {};
   return std::shared_ptr<const CachedBlock>(std::move(block));

@@ -7,6 +7,8 @@
  *                              run of them, then "ready"
  *   guest_pattern --poison     the same, and one more page is poisoned first:
  *                              prints "poisoned 0xPHYSICAL" before everything else
+ *   guest_pattern --flags      the same, and last of all reads /proc/kpageflags and holds it:
+ *                              prints "flags 0xVIRTUAL BYTES" before "ready"
  *
  * Page number N holds the pair (magic, N) over and over, so that a page tells which
  * one it is and whether it is whole. The addresses are printed because content alone
@@ -81,17 +83,38 @@ static void PoisonOnePage(void) {
   printf("poisoned 0x%" PRIx64 "\n", address);
 }
 
+/* Twice: what the first reading changes, the second one sees. */
+static void HoldPageFlags(void) {
+  const size_t most = (size_t)64 << 20; /* of address space: entries for 32 GiB */
+  uint8_t* area = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (area == MAP_FAILED) Die("mmap");
+  madvise(area, most, MADV_NOHUGEPAGE);
+  int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) Die("/proc/kpageflags");
+  size_t bytes = 0;
+  for (int round = 0; round < 2; round++) {
+    bytes = 0;
+    for (ssize_t count = 1; count > 0 && bytes < most; bytes += (size_t)count) {
+      count = pread(fd, area + bytes, most - bytes, (off_t)bytes);
+      if (count < 0) Die("kpageflags");
+    }
+  }
+  printf("flags 0x%" PRIxPTR " %zu\n", (uintptr_t)area, bytes);
+}
+
 int main(int argc, char** argv) {
+  int flags = argc == 2 && strcmp(argv[1], "--flags") == 0;
   if (argc == 2 && strcmp(argv[1], "--poison") == 0) {
     PoisonOnePage();
-  } else if (argc != 1) {
-    fprintf(stderr, "usage: guest_pattern [--poison]\n");
+  } else if (argc != 1 && !flags) {
+    fprintf(stderr, "usage: guest_pattern [--poison|--flags]\n");
     return 2;
   }
   uint8_t* area = MapLocked((size_t)kPages * kPageBytes);
   for (uint64_t index = 0; index < kPages; index++) FillPage(area + index * kPageBytes, index);
   printf("area 0x%" PRIxPTR "\n", (uintptr_t)area);
   PrintRuns(area);
+  if (flags) HoldPageFlags();
   puts("ready");
   fflush(stdout);
   for (;;) pause();

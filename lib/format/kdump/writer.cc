@@ -49,7 +49,8 @@ class KdumpWriter : public ImageWriter {
       : source_(*request.source),
         sink_(sink),
         page_bytes_(source_.page_bytes()),
-        status_(request.codec ? KdumpFlagOf(*request.codec) : 0) {}
+        status_(request.codec ? KdumpFlagOf(*request.codec) : 0),
+        dump_level_(request.dump_level | source_.Facts().dump_level.value_or(0)) {}
 
   Status Begin() override;
   Status Append(const EncodedBatch& batch) override;
@@ -73,6 +74,7 @@ class KdumpWriter : public ImageWriter {
   ByteSink* sink_;
   uint64_t page_bytes_;
   uint32_t status_;
+  uint32_t dump_level_;
   char utsname_[kUtsFields][kUtsBytes] = {};
   uint64_t started_utc_ns_ = 0;
   uint64_t max_pfn_ = 0;
@@ -115,6 +117,7 @@ std::vector<std::byte> KdumpWriter::SubHeader() const {
   const std::span<const std::byte> notes = source_.notes().bytes();
   const std::string vmcoreinfo = VmcoreinfoText(source_);
   KdumpSubHeader header;
+  header.dump_level = static_cast<int32_t>(dump_level_);
   header.phys_base = PhysBase(vmcoreinfo);
   header.end_pfn = max_pfn_;
   header.end_pfn_64 = max_pfn_;

@@ -28,14 +28,24 @@ constexpr uint32_t kFlagOutcomesUnknown = 2;
 constexpr uint32_t kFlagLabelsUnknown = 4;
 constexpr uint32_t kAllFlags = kFlagComplete | kFlagOutcomesUnknown | kFlagLabelsUnknown;
 
-/// One run of the outcome map as it stands in the file.
+/// One run of the outcome map as it stands in the file. `detail`: the errno, or of an excluded run
+/// its PageClass.
 struct RawRun {
   uint64_t first_phys = 0;
   uint64_t pages = 0;
   uint32_t outcome = 0;
-  uint32_t system_errno = 0;
+  uint32_t detail = 0;
 };
 static_assert(sizeof(RawRun) == 24);
+
+constexpr bool IsExcluded(uint32_t outcome) {
+  return outcome == static_cast<uint32_t>(PageOutcome::kExcluded);
+}
+
+/// One class, or none.
+constexpr bool IsClass(uint32_t detail) {
+  return detail <= static_cast<uint32_t>(PageClass::kNotWanted) && (detail & (detail - 1)) == 0;
+}
 
 Error CorruptTrailer(const std::string& what) { return Corrupt("the trailer is damaged: " + what); }
 
@@ -76,7 +86,8 @@ bool Plausible(const RawRun& run, uint64_t previous_end, uint32_t page_bytes) {
   return run.pages != 0 && run.first_phys >= previous_end && run.first_phys % page_bytes == 0 &&
          !__builtin_mul_overflow(run.pages, page_bytes, &bytes) &&
          !__builtin_add_overflow(run.first_phys, bytes, &end) && IsListed(run.outcome) &&
-         run.system_errno <= std::numeric_limits<int>::max();
+         (IsExcluded(run.outcome) ? IsClass(run.detail)
+                                  : run.detail <= std::numeric_limits<int>::max());
 }
 
 Status DecodeRuns(FieldReader& fields, Trailer& trailer) {
@@ -90,10 +101,13 @@ Status DecodeRuns(FieldReader& fields, Trailer& trailer) {
     if (!Plausible(raw, previous_end, trailer.page_bytes))
       return CorruptTrailer("a bad outcome run");
     previous_end = raw.first_phys + raw.pages * trailer.page_bytes;
-    trailer.runs.push_back({.first = PhysAddr{raw.first_phys},
-                            .pages = raw.pages,
-                            .outcome = static_cast<PageOutcome>(raw.outcome),
-                            .system_errno = static_cast<int>(raw.system_errno)});
+    const bool excluded = IsExcluded(raw.outcome);
+    trailer.runs.push_back(
+        {.first = PhysAddr{raw.first_phys},
+         .pages = raw.pages,
+         .outcome = static_cast<PageOutcome>(raw.outcome),
+         .system_errno = excluded ? 0 : static_cast<int>(raw.detail),
+         .page_class = excluded ? static_cast<PageClass>(raw.detail) : PageClass::kNone});
   }
   return {};
 }
@@ -152,7 +166,9 @@ std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames
     body.Write(RawRun{.first_phys = run.first.address,
                       .pages = run.pages,
                       .outcome = static_cast<uint32_t>(run.outcome),
-                      .system_errno = static_cast<uint32_t>(run.system_errno)});
+                      .detail = run.outcome == PageOutcome::kExcluded
+                                    ? static_cast<uint32_t>(run.page_class)
+                                    : static_cast<uint32_t>(run.system_errno)});
   }
   return std::move(body.bytes());
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The VM tests: one function a scenario, each given a Context."""
 
-from . import crash, damage, foreign, formats, holes, hotplug, inspect, live, peers, refusal, stale
+from . import crash, damage, filters, foreign, formats, holes, hotplug, inspect, live, peers, refusal, stale
 
 
 def _live(la57):
@@ -26,6 +26,7 @@ SCENARIOS = {
     "hotplug": hotplug.run,
     "panic": crash.panic,
     "formats": formats.run,
+    "filters": filters.run,
     "foreign": foreign.run,
     "inspect": inspect.run,
     "peers": peers.run,

@@ -19,6 +19,8 @@ std::string_view PageClassName(PageClass page_class) {
       return "user";
     case PageClass::kFree:
       return "free";
+    case PageClass::kNotWanted:
+      return "not-wanted";
   }
   return "none";
 }
@@ -52,20 +54,13 @@ uint64_t& ExcludedCounts::Of(PageClass page_class) {
     case PageClass::kUser:
       return user;
     case PageClass::kFree:
+      return free;
+    case PageClass::kNotWanted:
+      return not_wanted;
     case PageClass::kNone:
       break;
   }
-  return free;
-}
-
-void ExcludedCounts::Add(const ExcludedCounts& other) {
-  zero += other.zero;
-  cache += other.cache;
-  private_cache += other.private_cache;
-  user += other.user;
-  free += other.free;
-  not_wanted += other.not_wanted;
-  by_source += other.by_source;
+  return not_told;
 }
 
 }  // namespace kcoredump
