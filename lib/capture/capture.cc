@@ -388,11 +388,12 @@ void CaptureRun::WriteRangesBeside() {
 void CaptureRun::WriteSidecar() {
   const FormatWriting& writing = *format_->writing;
   const bool notes = !writing.holds_notes && !notes_.bytes.empty();
-  // That a page was left out on purpose every format shows by not having it.
+  // That a page was left out on purpose most formats show by not having it.
+  const auto is_lost = [&](const PageRun& run) {
+    return run.outcome != PageOutcome::kExcluded || writing.fills_gaps;
+  };
   const bool outcomes = !writing.holds_outcomes &&
-                        std::any_of(report_.runs.begin(), report_.runs.end(), [](const auto& run) {
-                          return run.outcome != PageOutcome::kExcluded;
-                        });
+                        std::any_of(report_.runs.begin(), report_.runs.end(), is_lost);
   if (!notes && !outcomes) return;
   const std::string what = std::string(notes ? "the notes about the kernel" : "") +
                            (notes && outcomes ? " and " : "") +

@@ -101,7 +101,7 @@ std::string ToJson(const CaptureReport& report) {
   ordered_json pages = PagesToJson(report.pages);
   pages["zero"] = report.zero_pages;
   const ExcludedCounts& out = report.excluded;
-  pages["excluded_as"] = {
+  const ordered_json excluded = {
       {"zero", out.zero},          {"cache", out.cache}, {"private_cache", out.private_cache},
       {"user", out.user},          {"free", out.free},   {"not_wanted", out.not_wanted},
       {"not_told", out.not_told}};
@@ -119,6 +119,7 @@ std::string ToJson(const CaptureReport& report) {
       {"seconds", report.seconds},
       {"page_bytes", report.page_bytes},
       {"pages", pages},
+      {"excluded", excluded},
       {"holes", HolesToJson(report.runs, kMaxListedHoles)},
       {"iomem",
        {{"state", IomemStateName(report.iomem.state)}, {"differences", report.iomem.differences}}},

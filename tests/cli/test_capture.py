@@ -308,7 +308,7 @@ class Report(cli.TestCase):
     TYPES = {
         "status": str, "exit_status": int, "source": str, "output": str, "plain_bytes": int,
         "expected_bytes": int, "compressed_bytes": int, "seconds": float, "page_bytes": int,
-        "pages": dict, "holes": list, "iomem": dict, "kallsyms": str, "lockdown": str,
+        "pages": dict, "excluded": dict, "holes": list, "iomem": dict, "kallsyms": str, "lockdown": str,
         "layout_moves": int, "around_page_cache": bool, "threads": int, "level": int,
         "frame_size": int, "warnings": list,
     }
@@ -349,6 +349,48 @@ class Report(cli.TestCase):
         report = self.report(core.write(self.path("core")), cli.COMPLETE)
         self.assertEqual(("complete", []), (report["status"], report["holes"]))
         self.assertEqual((10, 54), (report["pages"]["excluded"], report["pages"]["read"]))
+
+
+class Filters(cli.TestCase):
+    """--exclude, -d and --only on a dump; what real kernels use their pages for the VM tests know."""
+
+    def setUp(self):
+        super().setUp()
+        self.core = elf_core.small_core().write(self.path("core"))
+
+    def report(self, *words):
+        result = self.expect(cli.COMPLETE, "capture", "-f", self.core, "-o", self.path("snapshot"), "--force", "--json", *words)
+        return json.loads(result.out), result.err
+
+    def test_zeros_are_excluded_and_still_zero(self):
+        for words in (("--exclude", "zero"), ("-d", "1")):
+            report, _ = self.report(*words)
+            self.assertEqual((43, 21, 0), tuple(report["pages"][k] for k in ("read", "excluded", "zero")))
+            self.assertEqual(21, report["excluded"]["zero"])
+            self.expect(cli.COMPLETE, "verify", self.path("snapshot"))
+            plain = self.expect(cli.COMPLETE, "capture", "-f", self.core, "-o", self.path("all"), "--force")
+            self.assertIn("64 pages read", plain.err)
+            self.assertEqual(cli.unpack(self.path("all"))[-64 * 4096:], cli.unpack(self.path("snapshot"))[-64 * 4096:])
+
+    def test_classes_that_cannot_be_told_are_kept(self):
+        report, said = self.report("-d", "31")
+        self.assertEqual((43, 21), tuple(report["pages"][k] for k in ("read", "excluded")))
+        self.assertIn("no page was left out for its use", said)
+        self.assertEqual(1, sum("no page was left out" in text for text in report["warnings"]))
+
+    def test_a_range_alone(self):
+        first = elf_core.small_core().loads[0].phys
+        report, _ = self.report("--only", f"range:{first:#x}-{first + 3 * 4096:#x}")
+        self.assertEqual((3, 61), (report["pages"]["read"], report["pages"]["excluded"]))
+        self.assertEqual(61, report["excluded"]["not_wanted"])
+        outside = self.expect(cli.HOLES, "read", "--phys", "--raw", hex(first + 3 * 4096), "16", "-f", self.path("snapshot"))
+        self.assertIn("excluded when it was dumped (not-wanted)", outside.err)
+
+    def test_a_process_without_a_kernel(self):
+        self.expect(cli.USAGE, "capture", "-f", self.core, "-o", self.path("snapshot"), "--only", "range:0x1")
+        result = cli.run("capture", "-f", self.core, "-o", self.path("snapshot"), "--only", "pid:1")
+        self.assertNotEqual(cli.COMPLETE, result.status)
+        self.assertNotIn("snapshot", self.names())
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ class Usage(cli.TestCase):
             "--stall-timeout": ("0", "-1", "nan", "soon"),
             "--frame-size": ("0", "2048", "3000", "2MiB", "5GiB", "-4096", "16 EiB", "much"),
             "--progress": ("loud", "", "BAR"),
+            "--exclude": ("chache", "free,,x", "31"),
+            "--dump-level": ("32", "-1", "all"),
+            "--only": ("user", "pid:x", "pid:99999999999", "range:5", "range:9-3", "range:0x1000-"),
         }.items():
             for value in values:
                 words = ("-f", self.path("core"), "-o", self.path("snapshot"))

@@ -84,6 +84,7 @@ const FormatWriting kElfWriting = {
     .suffix = ".elf",
     .streams = true,
     .holds_notes = true,
+    .fills_gaps = true,
     .encoding =
         [](const WriteRequest& /*request*/) -> Result<std::shared_ptr<const ImageEncoding>> {
       return MakePlainEncoding(ImageShape::kElf);

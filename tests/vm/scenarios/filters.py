@@ -115,7 +115,7 @@ def compare_levels(context, core_path, classes):
                                          "--json", "--progress", "none"))
         mine = Kdump(ours).excluded
         # Zero pages stand in a kdump all the same, as one page of zeros, and makedumpfile does so, too.
-        left_out = report["pages"]["excluded_as"]
+        left_out = report["excluded"]
         check(report["pages"]["excluded"] - left_out["zero"] == len(mine) == sum(left_out.values()) - left_out["zero"],
               f"-d {level}: the report counts {report['pages']}, the file leaves out {len(mine)}")
         check(bool(left_out["zero"]) == bool(level & 1), f"-d {level}: {left_out}")
@@ -175,7 +175,7 @@ def check_live(context, runs):
     """Captures of the running kernel: the classes are empty, the account is whole, the rest answers."""
     for name, kinds in (("level31", ("zero", "cache", "private_cache", "user", "free")), ("named", ("user", "free"))):
         report = json.loads((context.folder / f"{name}.json").read_text())
-        left_out = report["pages"]["excluded_as"]
+        left_out = report["excluded"]
         check({kind for kind, pages in left_out.items() if pages} == set(kinds), f"live {name}: {left_out}")
         check(left_out["user"] >= len(runs), f"live {name}: the pattern's {len(runs)} pages are not among {left_out}")
         snapshot = context.folder / f"{name}.elf.zst"
@@ -192,7 +192,7 @@ def check_only(context, core_path, pid, runs):
     """A process's memory alone, from the dump, and the kernel with it, live."""
     snapshot = context.folder / "pid.elf.zst"
     report = json.loads(context.host("capture", "-f", core_path, "-o", snapshot, "--only", f"pid:{pid}", "--json"))
-    check(report["pages"]["excluded_as"]["not_wanted"] == report["pages"]["excluded"], f"--only pid: {report['pages']}")
+    check(report["excluded"]["not_wanted"] == report["pages"]["excluded"], f"--only pid: {report['pages']}")
     check(len(runs) <= report["pages"]["read"] < 2 * len(runs), f"--only pid: {report['pages']}")
     for index in (0, len(runs) // 2, len(runs) - 1):
         got = context.host("read", "--phys", "--raw", hex(runs[index]), PAGE, "-f", snapshot)
