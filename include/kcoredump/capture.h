@@ -18,7 +18,7 @@
 namespace kcoredump {
 
 inline constexpr int kDefaultLevel = 1;
-inline constexpr int kFastLevel = -1;
+inline constexpr int kFastLevel = -3;
 inline constexpr uint32_t kDefaultFrameBytes = 256 * 1024;
 inline constexpr uint32_t kMinFrameBytes = 4 * 1024;
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's parts: each gives tables of rows."""
