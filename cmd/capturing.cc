@@ -14,19 +14,6 @@ namespace kcoredump::cmd {
 
 namespace {
 
-/// " (3 free, 12 user)".
-std::string Reasons(const CaptureReport& report) {
-  const ExcludedCounts& out = report.excluded;
-  std::string text;
-  for (const auto& [pages, name] :
-       {std::pair{out.free, "free"}, std::pair{out.zero, "zero"}, std::pair{out.cache, "cache"},
-        std::pair{out.private_cache, "private cache"}, std::pair{out.user, "user"},
-        std::pair{out.not_wanted, "not wanted"}, std::pair{out.not_told, "by the dump's maker"}}) {
-    if (pages != 0) text += (text.empty() ? " (" : ", ") + Grouped(pages) + " " + name;
-  }
-  return text.empty() ? text : text + ")";
-}
-
 std::string Summary(const CaptureReport& report) {
   const PageCounts& pages = report.pages;
   std::string text = report.output == "-" ? "standard output" : report.output;
@@ -39,7 +26,10 @@ std::string Summary(const CaptureReport& report) {
             " hwpoison, " + Grouped(pages.offline) + " offline, " + Grouped(pages.absent) +
             " absent";
   }
-  if (pages.excluded != 0) text += "; " + Grouped(pages.excluded) + " excluded" + Reasons(report);
+  if (pages.excluded != 0) {
+    text +=
+        "; " + Grouped(pages.excluded) + " excluded (" + DescribeExcluded(report.excluded) + ")";
+  }
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kcoredump/memory.h"
+#include "kcoredump/page_class.h"
 #include "kcoredump/result.h"
 
 namespace kcoredump {
@@ -73,6 +74,7 @@ struct ImageInfo {
   bool is_snapshot = false;  ///< what follows is meaningful for snapshots alone
   std::optional<uint64_t> zero_pages;
   std::vector<PageRun> holes;  ///< without what was excluded: that is counted, and not listed
+  ExcludedCounts excluded;     ///< pages.excluded, by the reason
   uint64_t plain_bytes = 0;
   uint64_t frames = 0;
   std::string meta_json;  ///< the capture's metadata; empty: none

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kcoredump/address.h"
 #include "kcoredump/result.h"
@@ -60,6 +62,13 @@ struct ExcludedCounts {
   uint64_t not_told = 0;    ///< by a dump's maker, who did not record why
 
   [[nodiscard]] uint64_t& Of(PageClass page_class);
+  /// All of them, as the JSON reports spell them.
+  [[nodiscard]] std::array<std::pair<std::string_view, uint64_t>, 7> Named() const;
 };
+
+[[nodiscard]] ExcludedCounts CountExcluded(const std::vector<PageRun>& runs);
+
+/// "3 free, 12 private cache": those that are not 0; empty: all are.
+[[nodiscard]] std::string DescribeExcluded(const ExcludedCounts& counts);
 
 }  // namespace kcoredump

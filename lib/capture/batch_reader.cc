@@ -41,7 +41,10 @@ Result<BatchReader::Content> BatchReader::Read(PhysAddr phys, uint64_t bytes, Re
     KCD_TRY(reader_->Read(phys, buffer_.bytes().first(bytes), report));
   }
   MarkContent(phys, content, report);
-  if (filter_ != nullptr && filter_->excludes_zeros()) ExcludeZeros(phys, report);
+  if (filter_ != nullptr && filter_->excludes_zeros() && filter_->HasRoomForZeros()) {
+    ExcludeZeros(phys, report);
+  }
+  if (filter_ != nullptr) filter_->Note(report.runs.size());
   return Content{.bytes = content, .pages = pages_};
 }
 

@@ -26,8 +26,8 @@ class BatchReader {
     std::span<const std::byte> bytes;    ///< zero where nothing was read
     std::span<const PageContent> pages;  ///< one each
   };
-  /// Whole pages from `phys` on, at most a batch; valid until the next call. Adds to `report`, which
-  /// must be empty.
+  /// Whole pages from `phys` on, at most a batch; valid until the next call. Adds to `report`,
+  /// which must be empty.
   [[nodiscard]] Result<Content> Read(PhysAddr phys, uint64_t bytes, ReadReport& report);
 
   [[nodiscard]] uint64_t moves() const { return reader_->moves(); }

@@ -106,14 +106,6 @@ Result<std::optional<PageCodec>> CodecOf(const CaptureOptions& options,
   return MakeError(ErrorCode::kInvalidArgument, "no codec \"" + options.codec + "\"");
 }
 
-ExcludedCounts CountExcluded(const std::vector<PageRun>& runs) {
-  ExcludedCounts counts;
-  for (const PageRun& run : runs) {
-    if (run.outcome == PageOutcome::kExcluded) counts.Of(run.page_class) += run.pages;
-  }
-  return counts;
-}
-
 /// A capture from its first byte to its report.
 class CaptureRun {
  public:
@@ -191,7 +183,7 @@ Status CaptureRun::Prepare() {
                        .frame_bytes = options_.frame_bytes,
                        .dump_level = options_.exclude.bits()};
   KCD_ASSIGN(encoding_, format_->writing->encoding(request));
-  KCD_ASSIGN(filter_, PageFilter::Make(*source_, options_, notes_.warnings));
+  filter_ = PageFilter::Make(*source_, options_);
   KCD_TRY(MakePlan());
   request.image_frames = plan_->frames();
   writer_ = format_->writing->writer(request, sink_.get());
@@ -392,8 +384,8 @@ void CaptureRun::WriteSidecar() {
   const auto is_lost = [&](const PageRun& run) {
     return run.outcome != PageOutcome::kExcluded || writing.fills_gaps;
   };
-  const bool outcomes = !writing.holds_outcomes &&
-                        std::any_of(report_.runs.begin(), report_.runs.end(), is_lost);
+  const bool outcomes =
+      !writing.holds_outcomes && std::any_of(report_.runs.begin(), report_.runs.end(), is_lost);
   if (!notes && !outcomes) return;
   const std::string what = std::string(notes ? "the notes about the kernel" : "") +
                            (notes && outcomes ? " and " : "") +
@@ -445,10 +437,9 @@ void CaptureRun::FillReport() {
   report_.frame_bytes = options_.frame_bytes;
   report_.page_flags = PageFlagsOf(*source_);
   report_.warnings = notes_.warnings;
-  if (filter_ != nullptr && filter_->kept_for_room() != 0) {
-    report_.warnings.push_back(
-        Grouped(filter_->kept_for_room()) +
-        " pages that could have been left out were kept: the account of pages is full");
+  if (filter_ != nullptr) {
+    const std::vector<std::string> kept = filter_->Warnings();
+    report_.warnings.insert(report_.warnings.end(), kept.begin(), kept.end());
   }
   // A source that stalled or was interrupted is not asked again.
   const bool partial = report_.status == CaptureStatus::kPartial;

@@ -116,48 +116,52 @@ PageFilter::PageFilter(const MemorySource& source, const CaptureOptions& options
   only_ranges_ = Normalized(std::move(only_ranges_));
 }
 
-Result<std::shared_ptr<const PageFilter>> PageFilter::Make(const MemorySource& source,
-                                                           const CaptureOptions& options,
-                                                           std::vector<std::string>& warnings) {
-  if (options.exclude.empty() && !options.only) return std::shared_ptr<const PageFilter>();
-  std::shared_ptr<PageFilter> filter(new PageFilter(source, options));
-  const bool kernel_wanted = filter->only_ && filter->only_->kernel;
-  if (!options.exclude.NeedsKernel() && !kernel_wanted) {
-    return std::shared_ptr<const PageFilter>(std::move(filter));
-  }
-  if (source.kind() != SourceKind::kLive) {
-    filter->ProveUses(warnings);
-  } else if (source.labels_known()) {
-    filter->by_flags_ = true;
-  } else {
-    warnings.emplace_back(
-        "what pages are used for is not known without /proc/kpageflags: no page was left out for "
-        "its use");
-  }
-  return std::shared_ptr<const PageFilter>(std::move(filter));
+std::shared_ptr<const PageFilter> PageFilter::Make(const MemorySource& source,
+                                                   const CaptureOptions& options) {
+  if (options.exclude.empty() && !options.only) return nullptr;
+  return std::shared_ptr<const PageFilter>(new PageFilter(source, options));
 }
 
-/// By struct page; a layout that cannot be proven leaves nothing out.
-void PageFilter::ProveUses(std::vector<std::string>& warnings) {
-  const std::string consequence = "; no page was left out for its use";
-  auto facts = GatherKernelFacts(source_);
-  if (!facts.ok()) {
-    warnings.push_back("what pages are used for is not known: " + facts.error().message +
-                       consequence);
+void PageFilter::Warn(std::string warning) const {
+  const std::lock_guard lock(mutex_);
+  warnings_.push_back(std::move(warning));
+}
+
+std::vector<std::string> PageFilter::Warnings() const {
+  const uint64_t kept = kept_for_room_.load();
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> warnings = warnings_;
+  if (kept != 0) {
+    warnings.push_back(Grouped(kept) +
+                       " pages that could have been left out were kept: the account of pages is "
+                       "nearly full");
+  }
+  return warnings;
+}
+
+/// A layout of struct page that cannot be proven leaves nothing out.
+void PageFilter::LearnUses() const {
+  const bool kernel_wanted = only_ && only_->kernel;
+  if (!exclude_.NeedsKernel() && !kernel_wanted) return;
+  const auto keep_all = [this](const std::string& reason) {
+    Warn("what pages are used for is not known: " + reason + "; no page was left out for its use");
+  };
+  if (source_.kind() == SourceKind::kLive) {
+    by_flags_ = source_.labels_known();
+    if (!by_flags_) keep_all("/proc/kpageflags does not answer");
     return;
   }
+  auto facts = GatherKernelFacts(source_);
+  if (!facts.ok()) return keep_all(facts.error().message);
   auto uses = PageUses::Create(source_, facts.value());
   const Status proven = uses.ok() ? uses.value()->Prove() : Status(uses.error());
-  if (!proven.ok()) {
-    warnings.push_back("what pages are used for is not known: " + proven.error().message +
-                       consequence);
-    return;
-  }
-  warnings.insert(warnings.end(), uses.value()->unknown().begin(), uses.value()->unknown().end());
+  if (!proven.ok()) return keep_all(proven.error().message);
+  for (const std::string& unknown : uses.value()->unknown()) Warn(unknown);
   facts_ = std::move(facts.value());
 }
 
 Result<std::unique_ptr<PageChooser>> PageFilter::NewChooser() const {
+  std::call_once(learnt_, [this] { LearnUses(); });
   std::unique_ptr<UseTeller> teller;
   if (by_flags_) {
     KCD_ASSIGN(auto reader, source_.NewReader());
@@ -171,27 +175,24 @@ Result<std::unique_ptr<PageChooser>> PageFilter::NewChooser() const {
                                 only_ranges_, source_.page_bytes(), by_flags_));
 }
 
+bool PageFilter::HasRoomForZeros() const {
+  return runs_.load(std::memory_order_relaxed) < kRunsBeforeShort;
+}
+
 void PageFilter::KeepShortRuns(std::span<PageChoice> choices) const {
   const uint64_t runs = runs_.load(std::memory_order_relaxed);
-  const uint64_t shortest = runs < kRunsBeforeShort  ? 1
-                            : runs < kRunsBeforeNone ? kShortRun
-                                                     : choices.size() + 1;
-  uint64_t new_runs = 0;
+  if (runs < kRunsBeforeShort) return;
+  const uint64_t shortest = runs < kRunsBeforeNone ? kShortRun : choices.size();
   for (size_t first = 0; first < choices.size();) {
     size_t end = first + 1;
     while (end < choices.size() && choices[end] == choices[first]) ++end;
-    if (choices[first].outcome == PageOutcome::kExcluded) {
-      if (end - first < shortest && end - first < choices.size()) {
-        kept_for_room_.fetch_add(end - first, std::memory_order_relaxed);
-        std::fill(choices.begin() + static_cast<ptrdiff_t>(first),
-                  choices.begin() + static_cast<ptrdiff_t>(end), PageChoice{});
-      } else {
-        ++new_runs;
-      }
+    if (choices[first].outcome == PageOutcome::kExcluded && end - first < shortest) {
+      kept_for_room_.fetch_add(end - first, std::memory_order_relaxed);
+      std::fill(choices.begin() + static_cast<ptrdiff_t>(first),
+                choices.begin() + static_cast<ptrdiff_t>(end), PageChoice{});
     }
     first = end;
   }
-  runs_.fetch_add(new_runs, std::memory_order_relaxed);
 }
 
 }  // namespace kcoredump

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,32 +42,38 @@ class PageChooser {
 /// Any thread may call any method.
 class PageFilter {
  public:
-  /// nullptr: every page is wanted. What cannot be told is added to `warnings`. The source must
-  /// outlive the filter.
-  [[nodiscard]] static Result<std::shared_ptr<const PageFilter>> Make(
-      const MemorySource& source, const CaptureOptions& options,
-      std::vector<std::string>& warnings);
+  /// nullptr: every page is wanted. The source, of which nothing is read here, must outlive the
+  /// filter.
+  [[nodiscard]] static std::shared_ptr<const PageFilter> Make(const MemorySource& source,
+                                                              const CaptureOptions& options);
 
+  /// The first call reads struct pages all over a dump, and may not return if reads do not.
   [[nodiscard]] Result<std::unique_ptr<PageChooser>> NewChooser() const;
+  /// What could not be told, so that pages were kept, a line each.
+  [[nodiscard]] std::vector<std::string> Warnings() const;
   [[nodiscard]] bool excludes_zeros() const { return exclude_.Has(PageClass::kZero); }
 
-  /// Keeps single pages that could be left out once the account of pages, which has room for
-  /// kMaxTrailerRuns runs, fills up; the fuller it is, the longer a run must be to be left out.
-  /// Takes note of the runs of `choices` that remain.
+  /// The account of pages has room for kMaxTrailerRuns runs. As it fills up, short runs that could
+  /// be left out are kept; the fuller it is, the longer a run must be.
   void KeepShortRuns(std::span<PageChoice> choices) const;
-  /// How many pages KeepShortRuns kept.
-  [[nodiscard]] uint64_t kept_for_room() const { return kept_for_room_.load(); }
+  [[nodiscard]] bool HasRoomForZeros() const;
+  /// So many runs came into the account.
+  void Note(uint64_t runs) const { runs_.fetch_add(runs, std::memory_order_relaxed); }
 
  private:
   PageFilter(const MemorySource& source, const CaptureOptions& options);
-  void ProveUses(std::vector<std::string>& warnings);
+  void LearnUses() const;
+  void Warn(std::string warning) const;
 
   const MemorySource& source_;
   PageClasses exclude_;
   std::optional<CaptureOnly> only_;
   std::vector<Range> only_ranges_;
-  std::optional<KernelFacts> facts_;  ///< nothing: struct pages are not read
-  bool by_flags_ = false;
+  mutable std::once_flag learnt_;
+  mutable std::optional<KernelFacts> facts_;  ///< once learnt; nothing: struct pages are not read
+  mutable bool by_flags_ = false;             ///< once learnt
+  mutable std::mutex mutex_;                  ///< of what could not be told
+  mutable std::vector<std::string> warnings_;
   mutable std::atomic<uint64_t> runs_{0};
   mutable std::atomic<uint64_t> kept_for_room_{0};
 };

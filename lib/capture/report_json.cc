@@ -30,11 +30,12 @@ std::string_view PhaseName(CapturePhase phase) {
 }
 
 ordered_json RunToJson(const PageRun& run) {
-  ordered_json object = {{"physical", HexAddress(run.first.address)},
-                         {"pages", run.pages},
-                         {"kind", PageOutcomeName(run.outcome)},
-                         {"errno", run.system_errno == 0 ? ordered_json(nullptr)
-                                                         : ordered_json(ErrnoName(run.system_errno))}};
+  ordered_json object = {
+      {"physical", HexAddress(run.first.address)},
+      {"pages", run.pages},
+      {"kind", PageOutcomeName(run.outcome)},
+      {"errno",
+       run.system_errno == 0 ? ordered_json(nullptr) : ordered_json(ErrnoName(run.system_errno))}};
   if (run.page_class != PageClass::kNone) object["class"] = PageClassName(run.page_class);
   return object;
 }
@@ -100,11 +101,8 @@ std::string ToJson(const CaptureReport& report) {
   };
   ordered_json pages = PagesToJson(report.pages);
   pages["zero"] = report.zero_pages;
-  const ExcludedCounts& out = report.excluded;
-  const ordered_json excluded = {
-      {"zero", out.zero},          {"cache", out.cache}, {"private_cache", out.private_cache},
-      {"user", out.user},          {"free", out.free},   {"not_wanted", out.not_wanted},
-      {"not_told", out.not_told}};
+  ordered_json excluded = ordered_json::object();
+  for (const auto& [name, count] : report.excluded.Named()) excluded[name] = count;
   const ordered_json object = {
       {"status", CaptureStatusName(report.status)},
       {"exit_status", ExitStatus(report)},

@@ -95,6 +95,7 @@ void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
   info.frames = file.frames().size();
   if (file.trailer()) {
     info.zero_pages = file.trailer()->zero_pages;
+    info.excluded = CountExcluded(file.trailer()->runs);
     for (const PageRun& run : file.trailer()->runs) {
       if (IsFailure(run.outcome)) info.holes.push_back(run);
     }

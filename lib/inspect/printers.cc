@@ -126,7 +126,8 @@ std::string PageRow(const ImageInfo& info) {
   for (const auto& [count, name] : kinds) {
     if (count != 0) text += ", " + Grouped(count) + " " + name;
   }
-  return Row("pages", text);
+  const std::string reasons = DescribeExcluded(info.excluded);
+  return Row("pages", text + (reasons.empty() ? "" : " (" + reasons + ")"));
 }
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -284,6 +285,8 @@ std::string ToJson(const ImageInfo& info) {
     object["plain_bytes"] = info.plain_bytes;
     object["frames"] = info.frames;
     object["holes"] = HolesJson(info);
+    object["excluded"] = ordered_json::object();
+    for (const auto& [name, count] : info.excluded.Named()) object["excluded"][name] = count;
     const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
     object["meta"] = meta.is_object() ? meta : ordered_json(nullptr);
   }

@@ -3,9 +3,8 @@
 
 #include "base/error.h"
 #include "kcoredump/memory.h"
-#include "kcoredump/text.h"
-
 #include "kcoredump/page_class.h"
+#include "kcoredump/text.h"
 
 namespace kcoredump {
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "kcoredump/page_class.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "kcoredump/text.h"
 
 namespace kcoredump {
 
@@ -61,6 +64,35 @@ uint64_t& ExcludedCounts::Of(PageClass page_class) {
       break;
   }
   return not_told;
+}
+
+std::array<std::pair<std::string_view, uint64_t>, 7> ExcludedCounts::Named() const {
+  return {{{"free", free},
+           {"zero", zero},
+           {"cache", cache},
+           {"private_cache", private_cache},
+           {"user", user},
+           {"not_wanted", not_wanted},
+           {"not_told", not_told}}};
+}
+
+ExcludedCounts CountExcluded(const std::vector<PageRun>& runs) {
+  ExcludedCounts counts;
+  for (const PageRun& run : runs) {
+    if (run.outcome == PageOutcome::kExcluded) counts.Of(run.page_class) += run.pages;
+  }
+  return counts;
+}
+
+std::string DescribeExcluded(const ExcludedCounts& counts) {
+  std::string text;
+  for (const auto& [name, pages] : counts.Named()) {
+    if (pages == 0) continue;
+    std::string word(name);
+    std::replace(word.begin(), word.end(), '_', ' ');
+    text += (text.empty() ? "" : ", ") + Grouped(pages) + " " + word;
+  }
+  return text;
 }
 
 }  // namespace kcoredump

@@ -31,9 +31,8 @@ class PageFilterTest : public ::testing::Test {
     source_->script().live = true;
   }
   void Filter() {
-    auto filter = PageFilter::Make(*source_, options_, warnings_);
-    ASSERT_TRUE(filter.ok());
-    filter_ = std::move(filter.value());
+    filter_ = PageFilter::Make(*source_, options_);
+    ASSERT_NE(filter_, nullptr);
     auto reader =
         BatchReader::Create(*source_, filter_.get(), kPages * kPage, ReadOptions{}, nullptr);
     ASSERT_TRUE(reader.ok());
@@ -67,7 +66,6 @@ class PageFilterTest : public ::testing::Test {
 
   std::shared_ptr<test::FakeSource> source_ = test::FlatSource(kPages);
   CaptureOptions options_;
-  std::vector<std::string> warnings_;
   std::shared_ptr<const PageFilter> filter_;
   std::optional<BatchReader> reader_;
   ReadReport report_;
@@ -76,9 +74,7 @@ class PageFilterTest : public ::testing::Test {
 };
 
 TEST_F(PageFilterTest, WithoutAWishThereIsNoFilter) {
-  const auto filter = PageFilter::Make(*source_, options_, warnings_);
-  ASSERT_TRUE(filter.ok());
-  EXPECT_EQ(filter.value(), nullptr);
+  EXPECT_EQ(PageFilter::Make(*source_, options_), nullptr);
 }
 
 TEST_F(PageFilterTest, WhatIsExcludedIsNeverReadAndSaysWhy) {
@@ -169,8 +165,8 @@ TEST_F(PageFilterTest, WithoutPageFlagsEverythingIsKeptAndThatIsSaid) {
   options_.exclude = Only(PageClass::kFree);
   ReadAll();
   EXPECT_EQ(report_.counts.direct, kPages);
-  ASSERT_EQ(warnings_.size(), 1u);
-  EXPECT_NE(warnings_[0].find("no page was left out"), std::string::npos);
+  ASSERT_EQ(filter_->Warnings().size(), 1u);
+  EXPECT_NE(filter_->Warnings()[0].find("no page was left out"), std::string::npos);
 }
 
 TEST_F(PageFilterTest, ADumpWhoseLayoutIsNotKnownKeepsEverything) {
@@ -179,31 +175,47 @@ TEST_F(PageFilterTest, ADumpWhoseLayoutIsNotKnownKeepsEverything) {
   options_.exclude = PageClasses(kMaxDumpLevel);
   ReadAll();
   EXPECT_EQ(report_.counts.direct, kPages);
-  ASSERT_EQ(warnings_.size(), 1u);
-  EXPECT_NE(warnings_[0].find("no page was left out"), std::string::npos);
+  ASSERT_EQ(filter_->Warnings().size(), 1u);
+  EXPECT_NE(filter_->Warnings()[0].find("no page was left out"), std::string::npos);
 }
 
-TEST_F(PageFilterTest, SinglePagesAreKeptOnceTheAccountIsFull) {
-  options_.exclude = Only(PageClass::kFree);
+TEST_F(PageFilterTest, ShortRunsAreKeptOnceTheAccountFillsUp) {
+  options_.exclude = PageClasses(16 | 1);
   Filter();
   const PageChoice out{.outcome = PageOutcome::kExcluded, .page_class = PageClass::kFree};
-  std::vector<PageChoice> choices(4096);
-  const auto alternating = [&] {
-    for (size_t i = 0; i < choices.size(); ++i) choices[i] = i % 2 == 0 ? out : PageChoice{};
-  };
-  for (uint64_t runs = 0; runs < kMaxTrailerRuns / 2; runs += choices.size() / 2) {
-    alternating();
-    filter_->KeepShortRuns(choices);
-  }
-  EXPECT_EQ(filter_->kept_for_room(), 0u);
-  alternating();
+  std::vector<PageChoice> choices(256);
+  choices[0] = out;
+  std::fill_n(choices.begin() + 64, 64, out);
   filter_->KeepShortRuns(choices);
-  EXPECT_EQ(filter_->kept_for_room(), choices.size() / 2);
+  EXPECT_FALSE(choices[0].is_read());
+  EXPECT_TRUE(filter_->Warnings().empty());
+  EXPECT_TRUE(filter_->HasRoomForZeros());
+
+  filter_->Note(kMaxTrailerRuns / 2);
+  filter_->KeepShortRuns(choices);
   EXPECT_TRUE(choices[0].is_read());
-  choices.assign(choices.size(), {});
-  std::fill_n(choices.begin(), 64, out);
+  EXPECT_FALSE(choices[64].is_read()) << "a long run is still left out";
+  EXPECT_EQ(filter_->Warnings().size(), 1u);
+  EXPECT_FALSE(filter_->HasRoomForZeros());
+
+  filter_->Note(kMaxTrailerRuns / 2);
   filter_->KeepShortRuns(choices);
-  EXPECT_FALSE(choices[0].is_read()) << "a long run is still left out";
+  EXPECT_TRUE(choices[64].is_read());
+  std::fill(choices.begin(), choices.end(), out);
+  filter_->KeepShortRuns(choices);
+  EXPECT_FALSE(choices[64].is_read()) << "a batch without a page costs at most one run";
+}
+
+TEST_F(PageFilterTest, ReadingNotesItsRuns) {
+  source_->script().classes = {{At(1), PageClass::kFree}, {At(3), PageClass::kFree}};
+  source_->script().zero_pages = {At(5)};
+  options_.exclude = PageClasses(16 | 1);
+  Filter();
+  filter_->Note(kMaxTrailerRuns / 2 - 3);
+  Read(0, kPages);
+  EXPECT_FALSE(filter_->HasRoomForZeros());
+  Read(0, kPages);
+  EXPECT_EQ(report_.counts.excluded, 0u) << "zeros too are kept as what they are";
 }
 
 TEST(PageClasses, PrivateCacheTakesCacheAlong) {
