@@ -14,7 +14,7 @@ namespace {
 using test::Bytes;
 using test::kPage;
 
-constexpr uint64_t kVmemmap = 0xffffea0000000000;
+constexpr uint64_t kArrayOfPages = 0xffffea0000000000;
 
 Result<PageLayout> LayoutOf(const std::string& text) {
   return PageLayout::From(VmcoreInfo::Parse(text).value(), kPage);
@@ -103,13 +103,13 @@ TEST_F(PageLayoutTest, PoisonedAndOfflinePagesAreNotForReading) {
 }
 
 TEST_F(PageLayoutTest, ATailPointsToItsHead) {
-  const uint64_t head = kVmemmap + 512 * 64;
+  const uint64_t head = kArrayOfPages + 512 * 64;
   EXPECT_EQ(old_.HeadOfTail(FakePage{.compound = head | 1}.Encoded(), head + 64), head);
   EXPECT_EQ(old_.HeadOfTail(FakePage{.compound = head}.Encoded(), head + 64), std::nullopt);
 }
 
 TEST_F(PageLayoutTest, ATailMayHoldAMaskInAPointersPlace) {
-  const uint64_t head = kVmemmap + 512 * 64;
+  const uint64_t head = kArrayOfPages + 512 * 64;
   const uint64_t mask = ~uint64_t{512 * 64 - 1};
   EXPECT_EQ(new_.HeadOfTail(FakePage{.compound = mask | 1}.Encoded(), head + 77 * 64), head);
 }

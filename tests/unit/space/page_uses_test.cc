@@ -14,7 +14,7 @@ using test::kPage;
 
 constexpr uint64_t kSections = 0xffff888000001000;
 constexpr uint64_t kRoot = 0xffff888000002000;
-constexpr uint64_t kVmemmap = 0xffffea0000000000;
+constexpr uint64_t kStructsOfPages = 0xffffea0000000000;
 constexpr uint64_t kStruct = 64;
 constexpr uint64_t kRamPages = 2048;
 constexpr uint64_t kSectionFlags = 0x0f;
@@ -26,23 +26,25 @@ class PageUsesTest : public ::testing::Test {
  protected:
   PageUsesTest() {
     view_.PutValue<uint64_t>(kSections, kRoot);
-    view_.PutValue<uint64_t>(kRoot, kVmemmap | kSectionFlags);
+    view_.PutValue<uint64_t>(kRoot, kStructsOfPages | kSectionFlags);
     const std::vector<std::byte> zeros(kStruct);
     for (uint64_t pfn = 0; pfn < kRamPages; ++pfn) {
-      view_.Put(kVmemmap + pfn * kStruct, zeros);
+      view_.Put(kStructsOfPages + pfn * kStruct, zeros);
       PutMapcount(pfn, -1);
     }
   }
-  void PutFlags(uint64_t pfn, uint64_t flags) { view_.PutValue(kVmemmap + pfn * kStruct, flags); }
+  void PutFlags(uint64_t pfn, uint64_t flags) {
+    view_.PutValue(kStructsOfPages + pfn * kStruct, flags);
+  }
   void PutMapcount(uint64_t pfn, int32_t mapcount) {
-    view_.PutValue(kVmemmap + pfn * kStruct + 48, mapcount);
+    view_.PutValue(kStructsOfPages + pfn * kStruct + 48, mapcount);
   }
   void PutFree(uint64_t pfn, uint64_t order) {
     PutMapcount(pfn, -129);
-    view_.PutValue(kVmemmap + pfn * kStruct + 40, order);
+    view_.PutValue(kStructsOfPages + pfn * kStruct + 40, order);
   }
   void PutTail(uint64_t pfn, uint64_t head) {
-    view_.PutValue(kVmemmap + pfn * kStruct + 8, (kVmemmap + head * kStruct) | 1);
+    view_.PutValue(kStructsOfPages + pfn * kStruct + 8, (kStructsOfPages + head * kStruct) | 1);
   }
   Result<std::unique_ptr<PageUses>> Make() {
     auto info = VmcoreInfo::Parse(test::kStructPage61 + test::MemSection("ffff888000001000"));
@@ -115,7 +117,7 @@ TEST_F(PageUsesTest, AFreeBlockOutOfItsPlaceIsKept) {
 TEST_F(PageUsesTest, MissingStructPagesKeepTheirPagesAlone) {
   PutFlags(20, kLru);
   PutFlags(22, kLru);
-  view_.Remove(kVmemmap + 21 * kStruct, kStruct);
+  view_.Remove(kStructsOfPages + 21 * kStruct, kStruct);
   const auto uses = Tell(16, 16);
   EXPECT_EQ(uses[4].page_class, PageClass::kCache);
   EXPECT_EQ(uses[5].page_class, PageClass::kNone);
