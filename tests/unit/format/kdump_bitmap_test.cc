@@ -10,8 +10,8 @@ namespace {
 using test::Bytes;
 
 /// Two bitmaps of `bits` bits, one after another, from offset 100 on.
-struct Sample {
-  Sample(uint64_t bits, uint64_t one_in, uint64_t seed)
+struct SampledBits {
+  SampledBits(uint64_t bits, uint64_t one_in, uint64_t seed)
       : memory(bits, true), dumped(bits), bytes(100 + 2 * ((bits + 7) / 8)) {
     layout.max_pfn = bits;
     layout.memory_bitmap = 100;
@@ -39,7 +39,7 @@ TEST(KdumpBitmap, TestRankAndSelectAgreeWithCounting) {
   for (const uint64_t bits : {uint64_t{1}, uint64_t{63}, uint64_t{64}, uint64_t{65},
                               PageBitmap::kBlockBits, 3 * PageBitmap::kBlockBits + 77}) {
     for (const uint64_t one_in : {1U, 3U, 5000U}) {
-      const Sample sample(bits, one_in, bits + one_in);
+      const SampledBits sample(bits, one_in, bits + one_in);
       const test::MemoryFile file(sample.bytes);
       const auto scan = ScanBitmaps(OpenInputFile(file.path()).value(), sample.layout);
       ASSERT_TRUE(scan.ok());
@@ -62,7 +62,7 @@ TEST(KdumpBitmap, TestRankAndSelectAgreeWithCounting) {
 
 TEST(KdumpBitmap, RangesAreWhereEitherBitIsSet) {
   for (const uint64_t bits : {uint64_t{1000}, 2 * PageBitmap::kBlockBits + 950}) {
-    const Sample sample(bits, 50, bits);
+    const SampledBits sample(bits, 50, bits);
     const test::MemoryFile file(sample.bytes);
     const auto scan = ScanBitmaps(OpenInputFile(file.path()).value(), sample.layout);
     ASSERT_TRUE(scan.ok());
@@ -83,7 +83,7 @@ TEST(KdumpBitmap, RangesAreWhereEitherBitIsSet) {
 }
 
 TEST(KdumpBitmap, AFileThatEndsWithinThem) {
-  const Sample sample(1000, 3, 1);
+  const SampledBits sample(1000, 3, 1);
   const test::MemoryFile file{std::span(sample.bytes).first(sample.bytes.size() - 1)};
   const auto scan = ScanBitmaps(OpenInputFile(file.path()).value(), sample.layout);
   ASSERT_FALSE(scan.ok());
@@ -92,7 +92,7 @@ TEST(KdumpBitmap, AFileThatEndsWithinThem) {
 
 /// The file is cut after it was opened.
 TEST(KdumpBitmap, AFileThatShrinksIsAnError) {
-  const Sample sample(3 * PageBitmap::kBlockBits, 3, 1);
+  const SampledBits sample(3 * PageBitmap::kBlockBits, 3, 1);
   test::MemoryFile file(sample.bytes);
   const auto scan = ScanBitmaps(OpenInputFile(file.path()).value(), sample.layout);
   ASSERT_TRUE(scan.ok());
