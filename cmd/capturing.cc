@@ -27,8 +27,9 @@ std::string Summary(const CaptureReport& report) {
             " absent";
   }
   if (pages.excluded != 0) {
-    text +=
-        "; " + Grouped(pages.excluded) + " excluded (" + DescribeExcluded(report.excluded) + ")";
+    text += "; " + Grouped(pages.excluded) + " excluded";
+    const std::string reasons = DescribeExcluded(report.excluded);
+    if (!reasons.empty()) text += " (" + reasons + ")";
   }
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";

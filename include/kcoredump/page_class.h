@@ -68,7 +68,7 @@ struct ExcludedCounts {
 
 [[nodiscard]] ExcludedCounts CountExcluded(const std::vector<PageRun>& runs);
 
-/// "3 free, 12 private cache": those that are not 0; empty: all are.
+/// "3 free, 12 private cache": those that are not 0; empty: no reason is told.
 [[nodiscard]] std::string DescribeExcluded(const ExcludedCounts& counts);
 
 }  // namespace kcoredump

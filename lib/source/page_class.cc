@@ -84,8 +84,19 @@ ExcludedCounts CountExcluded(const std::vector<PageRun>& runs) {
   return counts;
 }
 
+namespace {
+
+uint64_t CountTold(const ExcludedCounts& counts) {
+  uint64_t told = 0;
+  for (const auto& [name, pages] : counts.Named()) told += pages;
+  return told - counts.not_told;
+}
+
+}  // namespace
+
 std::string DescribeExcluded(const ExcludedCounts& counts) {
   std::string text;
+  if (CountTold(counts) == 0) return text;
   for (const auto& [name, pages] : counts.Named()) {
     if (pages == 0) continue;
     std::string word(name);

@@ -7,8 +7,9 @@
  *                              run of them, then "ready"
  *   guest_pattern --poison     the same, and one more page is poisoned first:
  *                              prints "poisoned 0xPHYSICAL" before everything else
- *   guest_pattern --flags      the same, and last of all reads /proc/kpageflags and holds it:
- *                              prints "flags 0xVIRTUAL BYTES" before "ready"
+ *   guest_pattern --flags      the same, and then holds what /proc/kpageflags says, read anew
+ *                              some ten times a second: prints "flags 0xVIRTUAL BYTES" before
+ * "ready"
  *
  * Page number N holds the pair (magic, N) over and over, so that a page tells which
  * one it is and whether it is whole. The addresses are printed because content alone
@@ -83,23 +84,28 @@ static void PoisonOnePage(void) {
   printf("poisoned 0x%" PRIx64 "\n", address);
 }
 
-/* Twice: what the first reading changes, the second one sees. */
-static void HoldPageFlags(void) {
-  const size_t most = (size_t)64 << 20; /* of address space: entries for 32 GiB */
-  uint8_t* area = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (area == MAP_FAILED) Die("mmap");
-  madvise(area, most, MADV_NOHUGEPAGE);
-  int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+static uint8_t* flags_area;
+static const size_t kMostFlagBytes = (size_t)64 << 20; /* of address space: entries for 32 GiB */
+
+/* Returns how many bytes /proc/kpageflags has. */
+static size_t ReadPageFlags(void) {
+  static int fd = -1;
+  if (fd < 0) fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
   if (fd < 0) Die("/proc/kpageflags");
   size_t bytes = 0;
-  for (int round = 0; round < 2; round++) {
-    bytes = 0;
-    for (ssize_t count = 1; count > 0 && bytes < most; bytes += (size_t)count) {
-      count = pread(fd, area + bytes, most - bytes, (off_t)bytes);
-      if (count < 0) Die("kpageflags");
-    }
+  for (ssize_t count = 1; count > 0 && bytes < kMostFlagBytes; bytes += (size_t)count) {
+    count = pread(fd, flags_area + bytes, kMostFlagBytes - bytes, (off_t)bytes);
+    if (count < 0) Die("kpageflags");
   }
-  printf("flags 0x%" PRIxPTR " %zu\n", (uintptr_t)area, bytes);
+  return bytes;
+}
+
+static void HoldPageFlags(void) {
+  flags_area =
+      mmap(NULL, kMostFlagBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (flags_area == MAP_FAILED) Die("mmap");
+  madvise(flags_area, kMostFlagBytes, MADV_NOHUGEPAGE);
+  printf("flags 0x%" PRIxPTR " %zu\n", (uintptr_t)flags_area, ReadPageFlags());
 }
 
 int main(int argc, char** argv) {
@@ -117,5 +123,8 @@ int main(int argc, char** argv) {
   if (flags) HoldPageFlags();
   puts("ready");
   fflush(stdout);
-  for (;;) pause();
+  if (!flags) {
+    for (;;) pause();
+  }
+  for (;; usleep(20000)) ReadPageFlags();
 }

@@ -5,6 +5,7 @@ import json
 import re
 import struct
 import subprocess
+import time
 
 from vmlab import makedumpfile
 from vmlab.elf import PAGE, Core
@@ -16,8 +17,9 @@ from .context import capture, prepare_pattern
 
 LEVELS = (1, 2, 4, 8, 16, 31)
 CACHE, PRIVATE, USER, FREE = 2, 4, 8, 16
-# Between the guest's reading of its flags and the moment it is stopped some pages change hands.
-MOST_CHANGED = 300
+# Between the guest's latest reading of its flags and the moment it is stopped some pages change hands.
+MOST_CHANGED = 64
+SETTLE_SECONDS = 1
 # Pages of every class, with and without compound pages: cache with buffer heads and without, huge pages of both
 # kinds, and what was freed again.
 WORK = r"""
@@ -65,6 +67,7 @@ def take(context):
         flags_at = re.search(r"^flags (0x\w+) (\d+)", words, re.M).groups()
         pid_now = int(guest.must("pidof guest_pattern"))
         truth = context.folder / "truth"
+        time.sleep(SETTLE_SECONDS)
         guest.freeze_and_dump(truth)
         for name in ("level31", "named", "only"):
             context.pull(image, f"/{name}.elf.zst")

@@ -18,7 +18,7 @@ from .qmp import Qmp, connect
 
 QEMU = "qemu-system-x86_64"
 BOOT_TRIES = 3
-BOOT_SECONDS = 90
+BOOT_SECONDS = 60
 
 
 def die_with_parent():
@@ -28,7 +28,7 @@ def die_with_parent():
 
 
 class BootPanic(LabError):
-    """The kernel panicked before its shell appeared."""
+    """The kernel panicked before its shell appeared, or hung before it could say a word."""
 
 
 class Guest:
@@ -84,16 +84,17 @@ class Guest:
         self.close()
 
     def _boot_patiently(self):
-        """Boot; a panic before the shell is the emulator's doing now and then, so try again."""
+        """Boot; a panic or a hang so early is the emulator's doing now and then (the kernel patches its own code), so
+        try again."""
         for attempt in range(1, BOOT_TRIES + 1):
             try:
                 self._boot()
                 return
             except BootPanic as panic:
-                print(f"lab: boot {attempt} of {self.kernel.release} panicked before the shell: {panic}",
+                print(f"lab: boot {attempt} of {self.kernel.release} ended before the shell: {panic}",
                       file=sys.stderr, flush=True)
                 self._stop()
-        raise LabError(f"{self.kernel.release} panicked in {BOOT_TRIES} boots")
+        raise LabError(f"{self.kernel.release} did not get to its shell in {BOOT_TRIES} boots")
 
     def _boot(self):
         qmp, shell = self._folder / "qmp", self._folder / "shell"
@@ -118,6 +119,8 @@ class Guest:
             if "Kernel panic" in console:
                 line = next(line for line in console.splitlines() if "Kernel panic" in line)
                 raise BootPanic(line.strip()) from error
+            if not console.strip():
+                raise BootPanic(f"nothing on the console for {BOOT_SECONDS} s") from error
             raise
 
     def interactive_command(self):
