@@ -160,6 +160,13 @@ PageUse PageLayout::UseOfTyped(int32_t type, std::span<const std::byte> page) co
   return use;
 }
 
+PageClass PageLayout::ClassOfMapped(uint64_t flags, uint64_t mapping) const {
+  if ((mapping & kMappingAnon) != 0) return PageClass::kUser;
+  const bool cache = (flags & lru_) != 0 || (flags & swapcache_) == swapcache_;
+  if (!cache) return PageClass::kNone;
+  return (flags & private_) != 0 ? PageClass::kPrivateCache : PageClass::kCache;
+}
+
 PageUse PageLayout::UseOf(std::span<const std::byte> page, std::span<const std::byte> next) const {
   const auto flags = ValueAt<uint64_t>(page, flags_at_);
   const auto mapcount = ValueAt<int32_t>(page, mapcount_at_);
@@ -170,12 +177,8 @@ PageUse PageLayout::UseOf(std::span<const std::byte> page, std::span<const std::
     use.page_class = PageClass::kUser;
   } else if (mapcount < kNoType) {
     use = UseOfTyped(mapcount, page);
-  } else if ((flags & slab_) != 0) {
-    use.page_class = PageClass::kNone;
-  } else if ((ValueAt<uint64_t>(page, mapping_at_) & kMappingAnon) != 0) {
-    use.page_class = PageClass::kUser;
-  } else if ((flags & lru_) != 0 || (flags & swapcache_) == swapcache_) {
-    use.page_class = (flags & private_) != 0 ? PageClass::kPrivateCache : PageClass::kCache;
+  } else if ((flags & slab_) == 0) {
+    use.page_class = ClassOfMapped(flags, ValueAt<uint64_t>(page, mapping_at_));
   }
   return use;
 }

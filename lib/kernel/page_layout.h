@@ -59,6 +59,7 @@ class PageLayout {
 
   [[nodiscard]] bool IsHugetlb(uint64_t flags, int32_t mapcount,
                                std::span<const std::byte> next) const;
+  [[nodiscard]] PageClass ClassOfMapped(uint64_t flags, uint64_t mapping) const;
   [[nodiscard]] PageUse UseOfTyped(int32_t type, std::span<const std::byte> page) const;
 
   size_t struct_bytes_ = 0;
