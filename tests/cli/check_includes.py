@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 LAYERS = [["base"], ["elf"], ["source"], ["format"], ["kernel"], ["space"], ["symbol"],
-          ["capture", "inspect"], ["serve"], ["cmd"]]
+          ["capture", "inspect"], ["serve", "abi"], ["cmd"]]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
 PUBLIC = "include"
 

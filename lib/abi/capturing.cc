@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// kcd_capture.
+#include <atomic>
+#include <memory>
+
+#include "abi/handles.h"
+#include "base/try.h"
+#include "kcoredump/capture.h"
+
+struct kcd_capture_report {
+  int status = KCD_CAPTURE_PARTIAL;
+  std::string output;
+  std::string json;
+};
+
+namespace kcoredump::abi {
+
+namespace {
+
+/// More than any version of the options will have: a size beyond is a slip.
+constexpr size_t kMostOptionBytes = 4096;
+
+/// What a newer header's caller asks that this library cannot do must not be passed over.
+Status CheckOptions(const kcd_capture_options* options) {
+  if (options == nullptr) return NullArgument("options");
+  if (options->size < sizeof(kcd_capture_options) || options->size > kMostOptionBytes) {
+    return InvalidArgument("options' size is not sizeof(kcd_capture_options)");
+  }
+  const char* bytes = reinterpret_cast<const char*>(options);
+  const bool unknown = std::any_of(bytes + sizeof(kcd_capture_options), bytes + options->size,
+                                   [](char byte) { return byte != 0; });
+  if (unknown || options->reserved != 0) {
+    return MakeError(ErrorCode::kUnsupported, "options that this library does not know");
+  }
+  return {};
+}
+
+CaptureOptions ToOptions(const kcd_capture_options& asked) {
+  CaptureOptions options;
+  if (asked.source != nullptr) options.source = asked.source;
+  if (asked.output != nullptr) options.output = asked.output;
+  if (asked.format != nullptr) options.format = asked.format;
+  if (asked.level != 0) options.level = asked.level;
+  options.threads = asked.threads;
+  options.force = asked.force != 0;
+  return options;
+}
+
+void Tell(const CaptureProgress& now, const kcd_capture_options& asked, std::atomic<bool>& cancel) {
+  if (asked.on_progress != nullptr) {
+    const kcd_progress progress{.size = sizeof(kcd_progress),
+                                .done_bytes = now.done_bytes,
+                                .total_bytes = now.total_bytes,
+                                .compressed_bytes = now.compressed_bytes,
+                                .hole_pages = now.hole_pages,
+                                .seconds = now.seconds,
+                                .phase = static_cast<uint32_t>(now.phase),
+                                .reserved = 0};
+    asked.on_progress(&progress, asked.user);
+  }
+  if (asked.cancelled != nullptr && asked.cancelled(asked.user) != 0) cancel = true;
+}
+
+}  // namespace
+
+}  // namespace kcoredump::abi
+
+using namespace kcoredump;
+
+int kcd_capture(const kcd_capture_options* options, kcd_capture_report** report, kcd_error* error) {
+  return abi::Guarded(error, [&]() -> Status {
+    if (report == nullptr) return abi::NullArgument("report");
+    *report = nullptr;
+    KCD_TRY(abi::CheckOptions(options));
+    CaptureOptions wanted = abi::ToOptions(*options);
+    std::atomic<bool> cancel{false};
+    wanted.cancel = &cancel;
+    wanted.on_progress = [&](const CaptureProgress& now) { abi::Tell(now, *options, cancel); };
+    KCD_ASSIGN(const CaptureReport done, Capture(wanted));
+    auto made = std::make_unique<kcd_capture_report>();
+    made->status = static_cast<int>(done.status);
+    made->output = done.output;
+    made->json = ToJson(done);
+    *report = made.release();
+    return {};
+  });
+}
+
+int kcd_capture_report_status(const kcd_capture_report* report) {
+  return report == nullptr ? static_cast<int>(KCD_CAPTURE_PARTIAL) : report->status;
+}
+
+const char* kcd_capture_report_output(const kcd_capture_report* report) {
+  return report == nullptr ? "" : report->output.c_str();
+}
+
+const char* kcd_capture_report_json(const kcd_capture_report* report) {
+  return report == nullptr ? "" : report->json.c_str();
+}
+
+void kcd_capture_report_free(kcd_capture_report* report) { delete report; }
