@@ -337,11 +337,24 @@ typedef struct kcd_progress {
   uint32_t reserved;
 } kcd_progress;
 
+/** Physical addresses. Never changes. */
+typedef struct kcd_range {
+  uint64_t begin;
+  uint64_t end; /**< the first byte after */
+} kcd_range;
+
 typedef struct kcd_capture_options {
   size_t size;
   const char* source; /**< any image; NULL: the live kernel */
   const char* output; /**< a path; "-": standard output; NULL: HOST-UTCTIME and the suffix */
   const char* format; /**< "snapshot", "elf", "kdump", …; NULL: "snapshot" */
+  const char* codec;  /**< of a kdump: "zstd", "zlib", "lzo", "snappy", "none"; NULL: zstd */
+  /** Pages to leave out, as --exclude takes them: "free,cache"; NULL: none. What cannot be told is
+   * kept, and the report's warnings say so. */
+  const char* exclude;
+  /** With `only_kernel`, or alone when there are any: what alone is captured, widened to pages. */
+  const kcd_range* only_ranges;
+  size_t only_range_count;
   /** Called some ten times a second, by the thread that called kcd_capture. May be NULL. The struct
    * ends with the call. Must not throw or longjmp. */
   void (*on_progress)(const kcd_progress* progress, void* user);
@@ -351,7 +364,8 @@ typedef struct kcd_capture_options {
   int32_t level;    /**< of compression, -7 to 22; 0: the default, 1 */
   uint32_t threads; /**< 0: one for each CPU */
   uint32_t force;   /**< not 0: replace an existing output */
-  uint32_t reserved;
+  /** Not 0: only what is neither free, nor cache, nor a process's. */
+  uint32_t only_kernel;
 } kcd_capture_options;
 
 enum kcd_capture_status {

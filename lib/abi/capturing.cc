@@ -30,17 +30,34 @@ Status CheckOptions(const kcd_capture_options* options) {
   const char* bytes = reinterpret_cast<const char*>(options);
   const bool unknown = std::any_of(bytes + sizeof(kcd_capture_options), bytes + options->size,
                                    [](char byte) { return byte != 0; });
-  if (unknown || options->reserved != 0) {
+  if (unknown) {
     return MakeError(ErrorCode::kUnsupported, "options that this library does not know");
+  }
+  if (options->only_ranges == nullptr && options->only_range_count != 0) {
+    return NullArgument("only_ranges");
   }
   return {};
 }
 
-CaptureOptions ToOptions(const kcd_capture_options& asked) {
+std::optional<CaptureOnly> ToOnly(const kcd_capture_options& asked) {
+  if (asked.only_kernel == 0 && asked.only_range_count == 0) return std::nullopt;
+  CaptureOnly only{.kernel = asked.only_kernel != 0, .ranges = {}};
+  for (size_t i = 0; i < asked.only_range_count; ++i) {
+    only.ranges.push_back({asked.only_ranges[i].begin, asked.only_ranges[i].end});
+  }
+  return only;
+}
+
+Result<CaptureOptions> ToOptions(const kcd_capture_options& asked) {
   CaptureOptions options;
   if (asked.source != nullptr) options.source = asked.source;
   if (asked.output != nullptr) options.output = asked.output;
   if (asked.format != nullptr) options.format = asked.format;
+  if (asked.codec != nullptr) options.codec = asked.codec;
+  if (asked.exclude != nullptr) {
+    KCD_ASSIGN(options.exclude, ParsePageClasses(asked.exclude));
+  }
+  options.only = ToOnly(asked);
   if (asked.level != 0) options.level = asked.level;
   options.threads = asked.threads;
   options.force = asked.force != 0;
@@ -73,7 +90,7 @@ int kcd_capture(const kcd_capture_options* options, kcd_capture_report** report,
     if (report == nullptr) return abi::NullArgument("report");
     *report = nullptr;
     KCD_TRY(abi::CheckOptions(options));
-    CaptureOptions wanted = abi::ToOptions(*options);
+    KCD_ASSIGN(CaptureOptions wanted, abi::ToOptions(*options));
     std::atomic<bool> cancel{false};
     wanted.cancel = &cancel;
     wanted.on_progress = [&](const CaptureProgress& now) { abi::Tell(now, *options, cancel); };

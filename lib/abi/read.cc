@@ -105,7 +105,13 @@ Status FindPlaces(kcd_image& image, const Piece& piece, uint64_t first,
   const kcd_address& at = piece.asked.at;
   const auto address = [&](size_t i) { return at.address + piece.Begin(first + i); };
   if (at.space == KCD_PHYSICAL) {
-    for (size_t i = 0; i < places.size(); ++i) places[i] = {.at = PhysAddr{address(i)}, .hole = {}};
+    const MemoryMap& map = image.kernel.session().source().map();
+    for (size_t i = 0; i < places.size(); ++i) {
+      const PhysAddr phys{address(i)};
+      // Not tried: the retries would mark its neighbours, too.
+      places[i] = map.Find(phys) ? Place{.at = phys, .hole = {}}
+                                 : Place{.at = {}, .hole = {KCD_PAGE_ABSENT, 0}};
+    }
     return {};
   }
   const std::lock_guard hold(image.lock);

@@ -337,6 +337,31 @@ TEST(CAbi, CaptureWithProgress) {
   kcd_capture_report_free(report);
 }
 
+TEST(CAbi, CaptureOfARangeWithoutZeroPages) {
+  const test::MemoryFile file(test::SmallCore().Build());
+  const test::TempDir folder;
+  const std::string source = file.path();
+  const std::string output = folder.Path("x.elf.zst");
+  Told told;
+  kcd_capture_report* report = nullptr;
+  kcd_error error = NoError();
+  kcd_capture_options options = OptionsFor(source, output, &told);
+  const kcd_range first_page{0x1000, 0x1001};
+  options.only_ranges = &first_page;
+  options.only_range_count = 1;
+  options.exclude = "zero,free";
+  ASSERT_EQ(kcd_capture(&options, &report, &error), KCD_OK) << error.message;
+  const std::string json = kcd_capture_report_json(report);
+  EXPECT_NE(json.find("\"read\": 1,"), std::string::npos) << json;
+  kcd_capture_report_free(report);
+  options.exclude = "nonsense";
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+  EXPECT_NE(std::string(error.message).find("nonsense"), std::string::npos);
+  options.exclude = nullptr;
+  options.only_ranges = nullptr;
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+}
+
 TEST(CAbi, ACancelledCaptureIsPartialOrAnErrorAndPublishesNothingWhole) {
   const test::MemoryFile file(test::SmallCore().Build());
   const test::TempDir folder;
