@@ -53,6 +53,9 @@ void AddPs(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 
+/// kcoredump.1 and kcoredump-COMMAND.1 for each command, made from the tree, in an existing folder.
+void WriteManPages(const CLI::App& app, const std::string& folder);
+
 /// "kcoredump: …" on standard error, safe for a terminal.
 void PrintError(const std::string& message);
 void PrintNote(const std::string& message);

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cmd/commands.h"
+#include "kcoredump/kcoredump.h"
 #include "kcoredump/text.h"
 #include "kcoredump/version.h"
 
@@ -19,18 +20,50 @@ void OpenStandardStreams() {
   for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= 2;) fd = open("/dev/null", O_RDWR);
 }
 
+/// The program and the library are one version; the ABI and the schemas have their own numbers.
+std::string VersionJson() {
+  return std::string("{\"program\": \"kcoredump\", \"version\": \"") + kVersion +
+         "\", \"library\": \"" + kVersion + "\", \"abi\": " + std::to_string(KCD_ABI_VERSION) + "}";
+}
+
 /// Help goes out as it is; complaints quote the command line, which may come from a glob over
 /// hostile file names.
 int PrintParseResult(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream complaint;
-  const bool failed = app.exit(error, out, complaint) != 0;
+  const int code = app.exit(error, out, complaint);
+  if (dynamic_cast<const CLI::RuntimeError*>(&error) != nullptr) return code;
+  const bool failed = code != 0;
   std::fputs(out.str().c_str(), stdout);
   std::istringstream lines(complaint.str());
   for (std::string line; std::getline(lines, line);) {
     std::fprintf(stderr, "%s\n", Escaped(line).c_str());
   }
   return failed ? kExitUsage : kExitComplete;
+}
+
+/// What the program says of itself and does not need a command for.
+void AddGlobalOptions(CLI::App& app) {
+  const CLI::Option* json = app.add_flag("--json")->description("With --version: one JSON object");
+  app.add_flag_callback(
+      "--version",
+      [json] {
+        const bool as_json = json->count() != 0;
+        const int status =
+            PrintOut(as_json ? VersionJson() + "\n" : std::string("kcoredump ") + kVersion + "\n",
+                     kExitComplete);
+        throw CLI::RuntimeError(status);
+      },
+      "Display program version information and exit");
+  // For the build and for packagers: hidden from --help and so from completions.
+  app.add_option_function<std::string>(
+         "--man-pages",
+         [&app](const std::string& folder) {
+           WriteManPages(app, folder);
+           throw CLI::RuntimeError(kExitComplete);
+         },
+         "Write the manual pages to this folder")
+      ->group("");
 }
 
 }  // namespace
@@ -48,7 +81,7 @@ int main(int argc, char** argv) {
 
   CLI::App app{"Capture a live Linux kernel's memory, and read it back."};
   app.name("kcoredump");
-  app.set_version_flag("--version", std::string("kcoredump ") + kcoredump::kVersion);
+  AddGlobalOptions(app);
   app.require_subcommand(1);
   app.footer(kExitHelp);
   AddCapture(app, context);

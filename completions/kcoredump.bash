@@ -6,7 +6,7 @@
 # or source it in ~/.bashrc. tests/cli/check_completions.py holds the tables against --help.
 
 declare -gA _kcoredump_options=(
-  [main]="-h --help --version"
+  [main]="-h --help --version --json"
   [capture]="-h --help -f --file -o --output --format --codec --level --fast --exclude -d --dump-level --only --threads --retries
              --stall-timeout --frame-size --force --json --progress"
   [convert]="-h --help --to --codec --level --fast --exclude -d --dump-level --only --threads --retries --stall-timeout --frame-size

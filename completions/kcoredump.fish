@@ -9,6 +9,7 @@ complete -c kcoredump -f
 complete -c kcoredump -s h -l help -d 'Show help and exit'
 
 complete -c kcoredump -n __fish_use_subcommand -l version -d 'Show the version and exit'
+complete -c kcoredump -n __fish_use_subcommand -l json -d 'With --version: JSON'
 complete -c kcoredump -n __fish_use_subcommand -a capture -d 'Capture memory into a file'
 complete -c kcoredump -n __fish_use_subcommand -a convert -d 'Write a dump anew in another format'
 complete -c kcoredump -n __fish_use_subcommand -a export -d 'Write what other tools want to know'

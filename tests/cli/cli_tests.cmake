@@ -22,4 +22,5 @@ if(NOT KCOREDUMP_SANITIZE)  # a sanitizer's shadow is no measure of the program
   add_cli_test(memory test_memory.py 300 $<TARGET_FILE:kcoredump>)
   set_tests_properties(cli.memory PROPERTIES RUN_SERIAL ON)
   add_cli_test(hostile test_hostile.py 300 $<TARGET_FILE:kcoredump>)
+  add_cli_test(install test_install.py 180 $<TARGET_FILE:kcoredump>)
 endif()

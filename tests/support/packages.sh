@@ -6,7 +6,7 @@ BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev liblzo2-
 VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring kexec-tools
   python3"
 TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev
-  bsdextrautils fish zsh procps"
+  bsdextrautils fish zsh procps abigail-tools dpkg-dev file man-db pkgconf python3-jsonschema"
 BENCH_PACKAGES="makedumpfile time zstd libbenchmark-dev libkdumpfile-dev libgtest-dev"
 
 as_root() {
