@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cmd/events.h"
 #include "cmd/progress.h"
 #include "kcoredump/text.h"
 #include "kcoredump/vtop.h"
@@ -138,6 +139,16 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     return kExitUsage;
   }
   if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
+  EventLog events;
+  if (!arguments.events.empty()) {
+    const Status opened = events.Open(arguments.events, arguments.options.force);
+    if (!opened.ok()) return Fail(opened.error());
+    if (events.fd() == STDOUT_FILENO && (to_pipe || arguments.json)) {
+      PrintError("--events 1: standard output has the image or the report already");
+      return kExitUsage;
+    }
+    arguments.options.on_event = [&](const CaptureEvent& event) { events.Write(event); };
+  }
   const std::unique_ptr<ProgressDisplay> display = MakeProgressDisplay(arguments.progress);
   arguments.options.on_progress = [&](const CaptureProgress& progress) { display->Show(progress); };
   arguments.options.cancel = WatchSignals();
@@ -229,6 +240,12 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
                   "On standard error; default auto: a bar on a terminal")
       ->option_text("{auto,bar,json,none}")
       ->check(CLI::IsMember({"auto", "bar", "json", "none"}));
+  command
+      .add_option("--events", arguments.events,
+                  "What happens (start, progress, hole, warning, finish), one JSON object a line,\n"
+                  "to a file or to an open descriptor by its number")
+      ->option_text("FD|FILE")
+      ->check(NotEmpty());
 }
 
 }  // namespace kcoredump::cmd

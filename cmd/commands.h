@@ -52,6 +52,7 @@ void AddLog(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
+void AddSchema(CLI::App& app, Context& context);
 
 /// kcoredump.1 and kcoredump-COMMAND.1 for each command, made from the tree, in an existing folder.
 void WriteManPages(const CLI::App& app, const std::string& folder);
@@ -70,9 +71,15 @@ void PrintNote(const std::string& message);
 /// -f and --json, as every command takes them that looks inside a kernel.
 struct LookOptions {
   std::string file = DefaultSource();
-  bool json = false;
+  bool json = false;  ///< or --json-lines
+  bool json_lines = false;
+  std::string_view list;  ///< of the JSON object; its elements are lines of --json-lines
 };
-void AddLookOptions(CLI::App* command, LookOptions& options);
+/// `list`: the long list in the command's JSON object; empty: there is none, and no --json-lines.
+void AddLookOptions(CLI::App* command, LookOptions& options, std::string_view list = {});
+
+/// `json`, an object, as --json or --json-lines print it.
+[[nodiscard]] std::string AsJson(const LookOptions& options, const std::string& json);
 
 /// Opens the image and hands it to `look`, whose exit status is returned; an error of Open is
 /// printed. What is found out about the image as a whole (Kernel::Caveats) is noted at the end,

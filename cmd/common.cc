@@ -80,11 +80,21 @@ CLI::Validator NotEmpty() {
       "");
 }
 
-void AddLookOptions(CLI::App* command, LookOptions& options) {
+void AddLookOptions(CLI::App* command, LookOptions& options, std::string_view list) {
+  options.list = list;
   command->add_option("-f,--file", options.file, "An image of any format; default: the live kernel")
       ->option_text("FILE")
       ->check(NotEmpty());
   command->add_flag("--json", options.json, "JSON on standard output");
+  if (list.empty()) return;
+  command->add_flag_callback(
+      "--json-lines", [&options] { options.json = options.json_lines = true; },
+      "The same, an object a line; the last one has \"end\"");
+}
+
+std::string AsJson(const LookOptions& options, const std::string& json) {
+  if (options.json_lines) return JsonLines(json, options.list);
+  return json.ends_with('\n') ? json : json + "\n";
 }
 
 int WithKernel(const LookOptions& options, const std::function<int(Kernel&)>& look) {

@@ -71,9 +71,9 @@ int RunLog(const LogArguments& arguments) {
     if (arguments.follow) return Follow(kernel, arguments, options.value());
     const auto log = ReadLog(kernel, options.value());
     if (!log.ok()) return Fail(log.error());
-    return PrintAnswer(
-        arguments.look.json ? ToJson(log.value()) + "\n" : ToText(log.value(), TextOf(arguments)),
-        log.value().findings);
+    return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(log.value()))
+                                           : ToText(log.value(), TextOf(arguments)),
+                       log.value().findings);
   });
 }
 
@@ -87,7 +87,7 @@ void AddLog(CLI::App& app, Context& context) {
       "Examples:\n  kcoredump log -f host.kcd --level warn+\n"
       "  kcoredump log --follow --json\n\n" +
       std::string(kExitHelp));
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "records");
   command
       ->add_option("-l,--level", arguments->levels,
                    "Only these levels: emerg, alert, crit, err, warn, notice, info, debug; warn+ "

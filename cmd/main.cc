@@ -7,6 +7,7 @@
 
 #include "cmd/commands.h"
 #include "kcoredump/kcoredump.h"
+#include "kcoredump/schema.h"
 #include "kcoredump/text.h"
 #include "kcoredump/version.h"
 
@@ -23,7 +24,8 @@ void OpenStandardStreams() {
 /// The program and the library are one version; the ABI and the schemas have their own numbers.
 std::string VersionJson() {
   return std::string("{\"program\": \"kcoredump\", \"version\": \"") + kVersion +
-         "\", \"library\": \"" + kVersion + "\", \"abi\": " + std::to_string(KCD_ABI_VERSION) + "}";
+         "\", \"library\": \"" + kVersion + "\", \"abi\": " + std::to_string(KCD_ABI_VERSION) +
+         ", \"schemas\": " + std::to_string(kSchemaVersion) + "}";
 }
 
 /// Help goes out as it is; complaints quote the command line, which may come from a glob over
@@ -99,6 +101,7 @@ int main(int argc, char** argv) {
   AddPs(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
+  AddSchema(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

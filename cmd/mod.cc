@@ -8,11 +8,12 @@ namespace kcoredump::cmd {
 
 namespace {
 
-int ShowModules(Kernel& kernel, bool json) {
+int ShowModules(Kernel& kernel, const LookOptions& look) {
   auto found = ListModules(kernel);
   if (!found.ok()) return Fail(found.error());
-  return PrintAnswer(json ? ToJson(found.value()) + "\n" : ToText(found.value(), StdoutStyle()),
-                     found.value().findings);
+  return PrintAnswer(
+      look.json ? AsJson(look, ToJson(found.value())) : ToText(found.value(), StdoutStyle()),
+      found.value().findings);
 }
 
 }  // namespace
@@ -27,10 +28,10 @@ void AddMod(CLI::App& app, Context& context) {
                   "module comes first.\n\n"
                   "  kcoredump mod -f crash.elf.zst\n\n") +
       kExitHelp);
-  AddLookOptions(command, *options);
+  AddLookOptions(command, *options, "modules");
   command->callback([options, &context] {
     context.status =
-        WithKernel(*options, [&](Kernel& kernel) { return ShowModules(kernel, options->json); });
+        WithKernel(*options, [&](Kernel& kernel) { return ShowModules(kernel, *options); });
   });
 }
 

@@ -18,9 +18,9 @@ int ShowTasks(Kernel& kernel, const Arguments& arguments) {
   auto list = ListTasks(kernel, arguments.tasks);
   if (!list.ok()) return Fail(list.error());
   const TaskList& found = list.value();
-  return PrintAnswer(
-      arguments.look.json ? ToJson(found) + "\n" : ToText(found, arguments.table, StdoutStyle()),
-      found.findings);
+  return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(found))
+                                         : ToText(found, arguments.table, StdoutStyle()),
+                     found.findings);
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ void AddPs(CLI::App& app, Context& context) {
                   "  kcoredump ps -f crash.elf.zst --tree\n"
                   "  kcoredump ps -f crash.elf.zst 1 'ssh*'\n\n") +
       kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "tasks");
   command->add_flag("--tree", arguments->table.tree, "Children below their parents");
   command->add_flag("--threads", arguments->table.threads, "A line for each thread");
   command

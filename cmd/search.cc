@@ -71,7 +71,8 @@ int RunSearch(Kernel& kernel, const SearchArguments& arguments) {
   if (!report.ok()) return FailSearch(report.error());
   if (!written) return kExitIo;
   const SearchReport& found = report.value();
-  const int status = PrintAnswer(arguments.look.json ? ToJson(found, options) : "", found.findings);
+  const int status = PrintAnswer(
+      arguments.look.json ? AsJson(arguments.look, ToJson(found, options)) : "", found.findings);
   PrintNote(Summary(found));
   return found.cancelled && status != kExitIo ? kExitPartial : status;
 }
@@ -153,7 +154,7 @@ void AddSearch(CLI::App& app, Context& context) {
       std::string(kExitHelp));
   AddPatternOptions(command, arguments->options);
   AddScopeOptions(command, *arguments);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "matches");
   command->callback([arguments, &context] {
     context.status =
         WithKernel(arguments->look, [&](Kernel& kernel) { return RunSearch(kernel, *arguments); });

@@ -26,7 +26,8 @@ int RunSym(const LookOptions& look, const std::vector<std::string>& queries,
     const auto found = FindSymbols(kernel, queries, options);
     if (!found.ok()) return Fail(found.error());
     const SymbolAnswers& answers = found.value();
-    const std::string text = look.json ? ToJson(answers) + "\n" : ToText(answers, StdoutStyle());
+    const std::string text =
+        look.json ? AsJson(look, ToJson(answers)) : ToText(answers, StdoutStyle());
     const int status = PrintAnswer(text, answers.findings);
     for (const UnknownSymbol& unknown : answers.not_found) {
       PrintError("'" + unknown.query + "': " + unknown.reason);
@@ -58,7 +59,7 @@ void AddSym(CLI::App& app, Context& context) {
           "Names, NAME+OFFSET, globs (* ? [a-z]), or addresses: 0x…, decimal, 16 hex digits")
       ->option_text(" ")
       ->required();
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "symbols");
   command
       ->add_option("--max", arguments->options.max_matches,
                    "Most symbols listed for each glob; 0: all; default: 10000")

@@ -34,9 +34,9 @@ int ShowAreas(Kernel& kernel, const Arguments& arguments) {
   if (!options.ok()) return Fail(options.error());
   auto found = ListVmallocAreas(kernel, options.value());
   if (!found.ok()) return Fail(found.error());
-  return PrintAnswer(
-      arguments.look.json ? ToJson(found.value()) + "\n" : ToText(found.value(), StdoutStyle()),
-      found.value().findings);
+  return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(found.value()))
+                                         : ToText(found.value(), StdoutStyle()),
+                     found.value().findings);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ void AddVmalloc(CLI::App& app, Context& context) {
                   "not yet unmapped.\n\n"
                   "  kcoredump vmalloc -f crash.elf.zst 0xffffc90000010123\n\n") +
       kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "areas");
   command->add_flag("--from-memory", arguments->from_memory,
                     "Read the kernel's own lists even where there is a text");
   command

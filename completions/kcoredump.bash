@@ -8,27 +8,28 @@
 declare -gA _kcoredump_options=(
   [main]="-h --help --version --json"
   [capture]="-h --help -f --file -o --output --format --codec --level --fast --exclude -d --dump-level --only --threads --retries
-             --stall-timeout --frame-size --force --json --progress"
+             --stall-timeout --frame-size --force --json --progress --events"
   [convert]="-h --help --to --codec --level --fast --exclude -d --dump-level --only --threads --retries --stall-timeout --frame-size
-             --force --json --progress"
+             --force --json --progress --events"
   [export]="-h --help -f --file -o --output --force"
   [info]="-h --help -f --file --json"
   [verify]="-h --help --threads --json"
   [read]="-h --help --phys --raw --width --symbols -f --file --json"
   [dis]="-h --help --function --bytes --syntax -f --file --json"
   [print]="-h --help --depth --max --layout -f --file --json"
-  [sym]="-h --help --max -f --file --json"
+  [sym]="-h --help --max -f --file --json --json-lines"
   [vtop]="-h --help --pid -f --file --json"
   [search]="-h --help --hex --word --regex --width --ignore-case --align --space --range --max
-            --context --threads --progress -f --file --json"
-  [log]="-h --help -l --level --facility -n --tail -x --decode -w --follow -f --file --json"
-  [ps]="-h --help --tree --threads -f --file --json"
-  [mod]="-h --help -f --file --json"
-  [vmalloc]="-h --help --from-memory -f --file --json"
+            --context --threads --progress -f --file --json --json-lines"
+  [log]="-h --help -l --level --facility -n --tail -x --decode -w --follow -f --file --json --json-lines"
+  [ps]="-h --help --tree --threads -f --file --json --json-lines"
+  [mod]="-h --help -f --file --json --json-lines"
+  [schema]="-h --help"
+  [vmalloc]="-h --help --from-memory -f --file --json --json-lines"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
-  [-f]="files" [--file]="files" [-o]="files" [--output]="files"
+  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--events]="files"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
@@ -36,7 +37,7 @@ declare -gA _kcoredump_values=(
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -83,6 +84,8 @@ _kcoredump() {
     _kcoredump_words "$_kcoredump_commands" "$cur"
   elif [[ $command == export ]]; then
     _kcoredump_words "isf" "$cur"
+  elif [[ $command == schema ]]; then
+    _kcoredump_words "$(kcoredump schema 2>/dev/null)" "$cur"
   elif [[ $command == verify || $command == convert ]]; then
     _kcoredump_files
   fi

@@ -25,6 +25,7 @@ complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -42,6 +43,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l frame-size -x 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l force -d 'Replace an existing output file'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l json -d 'One JSON report on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
+complete -c kcoredump -n '__fish_seen_subcommand_from capture' -l events -r -F -d 'What happens, as JSON lines'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -F
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l to -x -a 'raw snapshot elf kdump flattened lime avml' -d 'The format that is written'
@@ -58,6 +60,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l frame-size -x 
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l force -d 'Replace an existing output file'
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l json -d 'One JSON report on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
+complete -c kcoredump -n '__fish_seen_subcommand_from convert' -l events -r -F -d 'What happens, as JSON lines'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from export' -a isf
 complete -c kcoredump -n '__fish_seen_subcommand_from export' -s f -l file -r -F -d 'A dump of any format'
@@ -93,6 +96,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from print' -l json -d 'JSON on
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l max -x -d 'Most symbols of a glob'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -l pid -x -d 'In the address space of this process'
 complete -c kcoredump -n '__fish_seen_subcommand_from vtop' -s f -l file -r -F -d 'An image of any format'
@@ -112,6 +116,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from search' -l threads -x -d '
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l progress -x -a 'auto bar json none' -d 'Progress on standard error'
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from search' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from search' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s l -l level -x -d 'Only these levels'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -l facility -x -d 'Only these facilities'
@@ -120,15 +125,21 @@ complete -c kcoredump -n '__fish_seen_subcommand_from log' -s x -l decode -d 'Fa
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s w -l follow -d 'Go on with what the live kernel says'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from log' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from log' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l tree -d 'Children below their parents'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l threads -d 'A line for each thread'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d "Read the kernel's own lists"
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump schema 2>/dev/null)'

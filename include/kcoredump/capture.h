@@ -50,6 +50,27 @@ struct CaptureProgress {
   double seconds = 0;  ///< since the start
 };
 
+struct CaptureReport;
+
+/// Something that happened in a capture, as it happens.
+struct CaptureEvent {
+  enum class Kind : uint8_t {
+    kStart,     ///< the output is open and the image planned
+    kProgress,  ///< some ten times a second
+    kHole,      ///< pages that cannot be read, or must not be; those that follow come as others
+    kWarning,   ///< what the report's warnings will say
+    kFinish,    ///< the last one of every capture
+  };
+  Kind kind = Kind::kProgress;
+  CaptureProgress progress = {};  ///< of all kinds, as it stands
+  uint64_t utc_ns = 0;            ///< when
+  PageRun hole = {};              ///< of kHole; physical
+  std::string text = {};          ///< of kWarning; of kFinish: why there is no report
+  /// Of kStart: source, output and format are set. Of kFinish: all of it, or nullptr when nothing
+  /// was published. Ends with the call.
+  const CaptureReport* report = nullptr;
+};
+
 /// What alone is captured: the union of what is said here. All other pages are excluded.
 struct CaptureOnly {
   bool kernel = false;            ///< what is neither free, nor cache, nor a process's
@@ -74,6 +95,8 @@ struct CaptureOptions {
   std::vector<std::string> arguments;  ///< of the program, for the snapshot's metadata
   /// Called by the capturing thread, some ten times a second. May be empty.
   std::function<void(const CaptureProgress&)> on_progress;
+  /// Called by the same thread. May be empty.
+  std::function<void(const CaptureEvent&)> on_event;
   /// Set by anyone, a signal handler included, to end the capture as partial. May be null; must
   /// outlive the call.
   const std::atomic<bool>* cancel = nullptr;
@@ -147,5 +170,7 @@ struct CaptureReport {
 [[nodiscard]] std::string MessageToJson(const std::string& message);
 /// One JSON object without line breaks.
 [[nodiscard]] std::string ToJson(const CaptureProgress& progress);
+/// The same: {"event", "utc_ns", "seconds", …}.
+[[nodiscard]] std::string ToJson(const CaptureEvent& event);
 
 }  // namespace kcoredump

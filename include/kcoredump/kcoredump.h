@@ -358,9 +358,12 @@ typedef struct kcd_capture_options {
   /** Called some ten times a second, by the thread that called kcd_capture. May be NULL. The struct
    * ends with the call. Must not throw or longjmp. */
   void (*on_progress)(const kcd_progress* progress, void* user);
+  /** Called by the same thread with each event, one JSON object (schema: `kcoredump schema events`):
+   * start, progress, hole, warning, finish. May be NULL. The text ends with the call. */
+  void (*on_event)(const char* json, void* user);
   /** Asked as often by the same thread: not 0 ends the capture as partial. May be NULL. */
   int (*cancelled)(void* user);
-  void* user;       /**< handed to both */
+  void* user;       /**< handed to all three */
   int32_t level;    /**< of compression, -7 to 22; 0: the default, 1 */
   uint32_t threads; /**< 0: one for each CPU */
   uint32_t force;   /**< not 0: replace an existing output */

@@ -28,4 +28,8 @@ namespace kcoredump {
 /// Without the white space at its end.
 [[nodiscard]] std::string_view TrimmedRight(std::string_view text);
 
+/// What ToJson gave, as JSON lines: each element of its list `list` on a line of its own, and last
+/// all else, as {"end": true, …}, so that a list that was cut short is not taken for a whole one.
+[[nodiscard]] std::string JsonLines(const std::string& json, std::string_view list);
+
 }  // namespace kcoredump

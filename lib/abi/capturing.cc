@@ -93,6 +93,11 @@ int kcd_capture(const kcd_capture_options* options, kcd_capture_report** report,
     KCD_ASSIGN(CaptureOptions wanted, abi::ToOptions(*options));
     std::atomic<bool> cancel{false};
     wanted.cancel = &cancel;
+    if (options->on_event != nullptr) {
+      wanted.on_event = [&](const CaptureEvent& event) {
+        options->on_event(ToJson(event).c_str(), options->user);
+      };
+    }
     wanted.on_progress = [&](const CaptureProgress& now) { abi::Tell(now, *options, cancel); };
     KCD_ASSIGN(const CaptureReport done, Capture(wanted));
     auto made = std::make_unique<kcd_capture_report>();

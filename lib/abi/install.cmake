@@ -18,6 +18,7 @@ install(TARGETS kcoredump_shared kcoredump_static EXPORT kcoredump
 install(DIRECTORY include/kcoredump TYPE INCLUDE)
 install(DIRECTORY ${man_pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
+install(DIRECTORY lib/schema/schemas DESTINATION ${CMAKE_INSTALL_DATADIR}/kcoredump)
 install(FILES completions/kcoredump.bash RENAME kcoredump
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES completions/_kcoredump

@@ -113,19 +113,31 @@ class CaptureRun {
       : options_(options), started_utc_ns_(UtcNs()) {}
 
   Result<CaptureReport> Run() {
-    KCD_TRY(Prepare());
-    ReadEverything();
-    KCD_TRY(Finish());
+    const Status done = Execute();
+    TellFinish(done);
+    if (!done.ok()) return done.error();
     return std::move(report_);
   }
 
  private:
+  Status Execute() {
+    KCD_TRY(Prepare());
+    TellStart();
+    ReadEverything();
+    return Finish();
+  }
   Status Prepare();
   Status OpenOutput();
   Status MakePlan();
   void ReadEverything();
   [[nodiscard]] bool TakeBatch(Slot& slot);
   void Progress(CapturePhase phase);
+  [[nodiscard]] CaptureProgress ProgressNow(CapturePhase phase) const;
+  void Tell(CaptureEvent event) const;
+  void TellStart();
+  void TellHoles(const std::vector<PageRun>& runs) const;
+  void TellWarnings();
+  void TellFinish(const Status& done);
   [[nodiscard]] bool Interrupted(Pipeline& pipeline);
   [[nodiscard]] Trailer MakeTrailer(const std::optional<Error>& write_error);
   [[nodiscard]] Error GiveUp(Error error);
@@ -162,6 +174,7 @@ class CaptureRun {
   const uint64_t started_utc_ns_;  ///< the same moment as start_
   const SteadyClock::time_point start_ = SteadyClock::now();
   SteadyClock::time_point last_progress_;
+  size_t warnings_told_ = 0;  ///< of report_.warnings
 };
 
 Status CaptureRun::Prepare() {
@@ -267,20 +280,68 @@ bool CaptureRun::TakeBatch(Slot& slot) {
     return false;
   }
   report_.layout_moves += slot.moves;
+  TellHoles(slot.report.runs);
   return true;
 }
 
 void CaptureRun::Progress(CapturePhase phase) {
   const auto now = SteadyClock::now();
-  if (!options_.on_progress) return;
   if (phase == CapturePhase::kReading && now - last_progress_ < kProgressInterval) return;
   last_progress_ = now;
-  options_.on_progress({.phase = phase,
-                        .done_bytes = writer_ ? writer_->plain_bytes() : 0,
-                        .total_bytes = plan_ ? plan_->plain_bytes() : 0,
-                        .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
-                        .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
-                        .seconds = std::chrono::duration<double>(now - start_).count()});
+  if (options_.on_progress) options_.on_progress(ProgressNow(phase));
+  if (phase == CapturePhase::kPreparing) return;  // nothing comes before the start
+  Tell({.kind = CaptureEvent::Kind::kProgress, .progress = ProgressNow(phase)});
+}
+
+CaptureProgress CaptureRun::ProgressNow(CapturePhase phase) const {
+  return {.phase = phase,
+          .done_bytes = writer_ ? writer_->plain_bytes() : 0,
+          .total_bytes = plan_ ? plan_->plain_bytes() : 0,
+          .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
+          .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
+          .seconds = std::chrono::duration<double>(SteadyClock::now() - start_).count()};
+}
+
+void CaptureRun::Tell(CaptureEvent event) const {
+  if (!options_.on_event) return;
+  event.utc_ns = UtcNs();
+  options_.on_event(event);
+}
+
+void CaptureRun::TellStart() {
+  report_.source = options_.source;
+  report_.format = options_.format;
+  report_.warnings = notes_.warnings;
+  Tell({.kind = CaptureEvent::Kind::kStart,
+        .progress = ProgressNow(CapturePhase::kPreparing),
+        .report = &report_});
+  TellWarnings();
+}
+
+void CaptureRun::TellHoles(const std::vector<PageRun>& runs) const {
+  for (const PageRun& run : runs) {
+    if (!IsFailure(run.outcome)) continue;
+    Tell({.kind = CaptureEvent::Kind::kHole,
+          .progress = ProgressNow(CapturePhase::kReading),
+          .hole = run});
+  }
+}
+
+void CaptureRun::TellWarnings() {
+  for (; warnings_told_ < report_.warnings.size(); ++warnings_told_) {
+    Tell({.kind = CaptureEvent::Kind::kWarning,
+          .progress = ProgressNow(CapturePhase::kReading),
+          .text = report_.warnings[warnings_told_]});
+  }
+}
+
+/// `done`: an error is why there is no report.
+void CaptureRun::TellFinish(const Status& done) {
+  TellWarnings();
+  Tell({.kind = CaptureEvent::Kind::kFinish,
+        .progress = ProgressNow(CapturePhase::kFinishing),
+        .text = done.ok() ? "" : done.error().message,
+        .report = done.ok() ? &report_ : nullptr});
 }
 
 bool CaptureRun::Interrupted(Pipeline& pipeline) {
@@ -421,8 +482,6 @@ void CaptureRun::WarnOfNewMemory() {
 }
 
 void CaptureRun::FillReport() {
-  report_.source = options_.source;
-  report_.format = options_.format;
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
   report_.compressed_bytes = writer_->written_bytes();
@@ -436,7 +495,6 @@ void CaptureRun::FillReport() {
   report_.level = options_.level;
   report_.frame_bytes = options_.frame_bytes;
   report_.page_flags = PageFlagsOf(*source_);
-  report_.warnings = notes_.warnings;
   if (filter_ != nullptr) {
     const std::vector<std::string> kept = filter_->Warnings();
     report_.warnings.insert(report_.warnings.end(), kept.begin(), kept.end());

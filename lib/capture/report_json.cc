@@ -44,6 +44,44 @@ std::string Dump(const ordered_json& object, int indent) {
   return object.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+ordered_json TextOrNull(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+ordered_json ProgressToJson(const CaptureProgress& progress) {
+  return {{"phase", PhaseName(progress.phase)},  {"done_bytes", progress.done_bytes},
+          {"total_bytes", progress.total_bytes}, {"compressed_bytes", progress.compressed_bytes},
+          {"hole_pages", progress.hole_pages},   {"seconds", progress.seconds}};
+}
+
+std::string_view EventName(CaptureEvent::Kind kind) {
+  switch (kind) {
+    case CaptureEvent::Kind::kStart:
+      return "start";
+    case CaptureEvent::Kind::kProgress:
+      return "progress";
+    case CaptureEvent::Kind::kHole:
+      return "hole";
+    case CaptureEvent::Kind::kWarning:
+      return "warning";
+    case CaptureEvent::Kind::kFinish:
+      return "finish";
+  }
+  return "progress";
+}
+
+ordered_json FinishToJson(const CaptureEvent& event) {
+  if (event.report == nullptr) return {{"status", "failed"}, {"reason", event.text}};
+  const CaptureReport& report = *event.report;
+  return {{"status", CaptureStatusName(report.status)},
+          {"reason", TextOrNull(report.reason)},
+          {"output", report.output},
+          {"sidecar", TextOrNull(report.sidecar)},
+          {"plain_bytes", report.plain_bytes},
+          {"compressed_bytes", report.compressed_bytes},
+          {"pages", PagesToJson(report.pages)}};
+}
+
 }  // namespace
 
 std::string_view CaptureStatusName(CaptureStatus status) {
@@ -96,9 +134,6 @@ int ExitStatus(const CaptureReport& report) {
 }
 
 std::string ToJson(const CaptureReport& report) {
-  const auto text_or_null = [](const std::string& text) {
-    return text.empty() ? ordered_json(nullptr) : ordered_json(text);
-  };
   ordered_json pages = PagesToJson(report.pages);
   pages["zero"] = report.zero_pages;
   ordered_json excluded = ordered_json::object();
@@ -106,11 +141,11 @@ std::string ToJson(const CaptureReport& report) {
   const ordered_json object = {
       {"status", CaptureStatusName(report.status)},
       {"exit_status", ExitStatus(report)},
-      {"reason", text_or_null(report.reason)},
+      {"reason", TextOrNull(report.reason)},
       {"source", report.source},
       {"output", report.output},
       {"format", report.format},
-      {"sidecar", text_or_null(report.sidecar)},
+      {"sidecar", TextOrNull(report.sidecar)},
       {"plain_bytes", report.plain_bytes},
       {"expected_bytes", report.expected_bytes},
       {"compressed_bytes", report.compressed_bytes},
@@ -141,11 +176,33 @@ std::string MessageToJson(const std::string& message) {
   return Dump(ordered_json{{"message", message}}, -1);
 }
 
-std::string ToJson(const CaptureProgress& progress) {
-  const ordered_json object = {
-      {"phase", PhaseName(progress.phase)},  {"done_bytes", progress.done_bytes},
-      {"total_bytes", progress.total_bytes}, {"compressed_bytes", progress.compressed_bytes},
-      {"hole_pages", progress.hole_pages},   {"seconds", progress.seconds}};
+std::string ToJson(const CaptureProgress& progress) { return Dump(ProgressToJson(progress), -1); }
+
+std::string ToJson(const CaptureEvent& event) {
+  ordered_json object = {{"event", EventName(event.kind)}, {"utc_ns", event.utc_ns}};
+  switch (event.kind) {
+    case CaptureEvent::Kind::kStart:
+      object.update({{"seconds", event.progress.seconds},
+                     {"source", event.report->source},
+                     {"output", event.report->output},
+                     {"format", event.report->format},
+                     {"total_bytes", event.progress.total_bytes}});
+      break;
+    case CaptureEvent::Kind::kProgress:
+      object.update(ProgressToJson(event.progress));
+      break;
+    case CaptureEvent::Kind::kHole:
+      object["seconds"] = event.progress.seconds;
+      object.update(RunToJson(event.hole));
+      break;
+    case CaptureEvent::Kind::kWarning:
+      object.update({{"seconds", event.progress.seconds}, {"text", event.text}});
+      break;
+    case CaptureEvent::Kind::kFinish:
+      object["seconds"] = event.progress.seconds;
+      object.update(FinishToJson(event));
+      break;
+  }
   return Dump(object, -1);
 }
 

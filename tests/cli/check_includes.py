@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 LAYERS = [["base"], ["elf"], ["source"], ["format"], ["kernel"], ["space"], ["symbol"],
-          ["capture", "inspect"], ["serve", "abi"], ["cmd"]]
+          ["capture", "inspect"], ["serve", "abi", "schema"], ["cmd"]]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
 PUBLIC = "include"
 

@@ -275,21 +275,29 @@ def open(path=None):  # pylint: disable=redefined-builtin
 
 
 def capture(output=None, source=None, *, format=None, codec=None, level=0, threads=0, force=False,  # pylint: disable=redefined-builtin
-            exclude=None, only_kernel=False, only_ranges=(), on_progress=None):
+            exclude=None, only_kernel=False, only_ranges=(), on_progress=None, on_event=None):
     """Capture `source` (default: the live kernel) and return a Capture. `exclude` is as --exclude
     takes it; `only_ranges` are (begin, end) of physical addresses. `on_progress(done, total)`
     is called some ten times a second; when it returns True, or raises, the capture ends as
-    partial, and what it raised is raised again."""
+    partial, and what it raised is raised again. `on_event(dict)` is told what `capture --events`
+    writes, and may do the same."""
     raised = []
     stop = []
 
-    @_abi.PROGRESS
-    def progress(now, _):
+    def ask(function, *arguments):
         try:
-            if on_progress and on_progress(now.contents.done_bytes, now.contents.total_bytes):
+            if function and not raised and function(*arguments):
                 stop.append(True)
         except BaseException as error:  # pylint: disable=broad-except  # C is no place for it
             raised.append(error)
+
+    @_abi.PROGRESS
+    def progress(now, _):
+        ask(on_progress, now.contents.done_bytes, now.contents.total_bytes)
+
+    @_abi.EVENT
+    def event(text, _):
+        ask(on_event, json.loads(text))
 
     @_abi.CANCELLED
     def cancelled(_):
@@ -303,7 +311,7 @@ def capture(output=None, source=None, *, format=None, codec=None, level=0, threa
         setattr(options, name, None if value is None else os.fsencode(value))
     options.level, options.threads = level, threads
     options.force, options.only_kernel = int(force), int(only_kernel)
-    options.on_progress, options.cancelled = progress, cancelled
+    options.on_progress, options.on_event, options.cancelled = progress, event, cancelled
     try:
         with _abi.owned("kcd_capture", "kcd_capture_report_free", ctypes.byref(options)) as report:
             status = _abi.lib.kcd_capture_report_status(report)

@@ -78,6 +78,7 @@ class Progress(Structure):
 
 
 PROGRESS = CFUNCTYPE(None, POINTER(Progress), c_void_p)
+EVENT = CFUNCTYPE(None, c_char_p, c_void_p)
 CANCELLED = CFUNCTYPE(c_int, c_void_p)
 
 
@@ -89,7 +90,7 @@ class CaptureOptions(Structure):
     _fields_ = [("size", c_size_t), ("source", c_char_p), ("output", c_char_p),
                 ("format", c_char_p), ("codec", c_char_p), ("exclude", c_char_p),
                 ("only_ranges", POINTER(Range)), ("only_range_count", c_size_t),
-                ("on_progress", PROGRESS), ("cancelled", CANCELLED), ("user", c_void_p),
+                ("on_progress", PROGRESS), ("on_event", EVENT), ("cancelled", CANCELLED), ("user", c_void_p),
                 ("level", c_int32), ("threads", c_uint32), ("force", c_uint32),
                 ("only_kernel", c_uint32)]
 

@@ -54,7 +54,8 @@ class FileAnswers:
         self.name = name
         self._questions = questions
         self._folder = folder
-        self._variables = {"K": str(kcoredump), "F": f"-f {shlex.quote(str(image))}", "IN": str(folder)}
+        self._variables = {"K": str(kcoredump), "F": f"-f {shlex.quote(str(image))}", "IN": str(folder),
+                           "IMAGE": shlex.quote(str(image))}
         self._known = {}
 
     def ask(self, name):

@@ -8,6 +8,7 @@ its own notes, and the dump without VMCOREINFO: there everything is decoded from
 
 import dataclasses
 import hashlib
+import json
 import time
 
 from vmlab import disk, elf, kernels
@@ -16,7 +17,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import judge, judge_memory
+from . import judge, judge_memory, schemas
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -63,16 +64,17 @@ def run(context):
         take_moment(guest, stage, 1)
         clock.lap(f"the live kernel has answered {len(live)} questions")
         check_follow(guest)
-        capture(guest, "-o /mnt/x.elf.zst").expect(0)
+        report = capture(guest, "-o /mnt/x.elf.zst --events /mnt/end-events").expect(0).report
         take_moment(guest, stage, 2)
         guest.freeze_and_dump(context.folder / "dump")
         guest.qmp.command("cont")
         take_moment(guest, stage, 3)
-        guest.must("mkdir /mnt/end; cat /proc/kallsyms >/mnt/end/kallsyms; sync", 120)
+        guest.must("mkdir /mnt/end; cat /proc/kallsyms >/mnt/end/kallsyms; mv /mnt/end-events /mnt/end/events; sync", 120)
         clock.lap("snapshot and dump are taken")
     for name in ("end", "live", "lists", *(f"moment{number}" for number in range(MOMENTS))):
         disk.pull_folder(image, f"/{name}", context.folder)
     judge_all(context, stage, live, context.pull(image, "/x.elf.zst"), clock)
+    check_capture(context, report)
 
 
 def take_moment(guest, stage, number):
@@ -130,7 +132,7 @@ def judge_all(context, stage, live, snapshot, clock):
     late_symbols = parse_kallsyms((context.folder / "end/kallsyms").read_text())
     files = make_files(context, snapshot)
     stripped, bare = Core(files["snapshot without its notes"]), Core(files["dump without VMCOREINFO"])
-    on_host = file_questions(stage)
+    on_host = {**file_questions(stage), **schemas.MORE}
     sources = [(LiveAnswers(context.folder / "live", live), *moments[0:2], stripped)]
     for (name, path), last, truth in zip(files.items(), (2, 2, 3), (stripped, stripped, bare)):
         answers = FileAnswers(name, context.kcoredump, path, context.folder / "lists", on_host)
@@ -138,7 +140,9 @@ def judge_all(context, stage, live, snapshot, clock):
     wrong = []
     for answers, before, after, truth in sources:
         done = []
-        for check_one in checks(stage, answers, before, after, late_symbols, truth):
+        asked = live if answers.name == "live" else on_host
+        for check_one in (*checks(stage, answers, before, after, late_symbols, truth),
+                          lambda one=answers, of=asked: schemas.check_schemas(one, context.kcoredump, of)):
             try:
                 done.append(check_one())
             except CheckFailed as error:
@@ -168,6 +172,16 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before, after, truth)
     yield lambda: judge_memory.check_process_memory(answers, digest)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
+
+
+def check_capture(context, report):
+    """The capture's report and events are as their schemas say, and the events begin and end as they should."""
+    text = (context.folder / "end/events").read_text()
+    print(schemas.validate(context.kcoredump, [["capture", "document", json.dumps(report), "report"],
+                                               ["events", "document", text, "events"]]))
+    events = [json.loads(line) for line in text.splitlines()]
+    check([events[0]["event"], events[-1]["event"], events[-1]["pages"]["read"]] ==
+          ["start", "finish", report["pages"]["read"]], f"the capture's events are {events[0]} … {events[-1]}")
 
 
 def check_messages(sources):
