@@ -18,9 +18,13 @@ PAGE = 4096
 
 
 def open_core(core, vmlinux):
-    """The program, with the kernel's types and nothing else loaded."""
-    program = drgn.Program()
-    program.set_core_dump(core)
+    """The program, with the kernel's types and nothing else loaded; a snapshot opens by our own module."""
+    if core.endswith(".zst"):
+        import kcoredump.drgn  # pylint: disable=import-outside-toplevel  # only there where it was put
+        program = kcoredump.drgn.program(core)
+    else:
+        program = drgn.Program()
+        program.set_core_dump(core)
     program.load_debug_info([vmlinux])
     return program
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 
 from vmlab import kernels, peers
 from vmlab.elf import PAGE, Core
@@ -21,6 +22,8 @@ OURS = {"ours.zstd": "--to kdump --codec zstd", "ours.zlib": "--to kdump --codec
         "ours.lzo": "--to kdump --codec lzo", "ours.snappy": "--to kdump --codec snappy",
         "ours.none": "--to kdump --codec none"}
 LINKED_STEXT = 0xFFFFFFFF81000000
+SNAPSHOT = "snapshot.elf.zst"  # never unpacked; drgn opens it by kcoredump.drgn
+MODULE = pathlib.Path(__file__).parents[3] / "lib/python/kcoredump"
 DRGN_SCRIPT = pathlib.Path(__file__).parent.parent / "peers_drgn.py"
 LIST_TASKS = """cd /proc; for file in [0-9]*/task/[0-9]*/comm; do
   read -r name <$file && task=${file%/comm} && echo "${task##*/} $name"
@@ -77,9 +80,22 @@ def take(context, work, la57):
     context.unpack(snapshot).rename(work / "core")
     for name, options in OURS.items():
         context.host("convert", snapshot, work / name, *options.split(), "--progress", "none")
+    snapshot.rename(work / SNAPSHOT)
+    put_module(context, work)
     symbols = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
     return Truth(said["release"].strip(), dict(before.items() & after.items()), parse_modules(said["modules"]),
                  message_texts(said["messages"]), symbols["_stext"], symbols["linux_banner"])
+
+
+def put_module(context, work):
+    """Our Python module, and the library with all that it needs besides glibc, which the chroot's is newer than."""
+    shutil.copytree(MODULE, work / "kcoredump")
+    (work / "lib").mkdir()
+    library = context.kcoredump.parent / "libkcoredump.so.0"
+    said = subprocess.run(["ldd", library], check=True, capture_output=True, text=True, timeout=60).stdout
+    for path in [library, *re.findall(r"=> (/\S+)", said)]:
+        if not re.match(r"(libc|libm|libdl|libpthread|libresolv|ld-linux.*)\.so", pathlib.Path(path).name):
+            shutil.copy(path, work / "lib")
 
 
 def parse_tasks(text):
@@ -103,6 +119,7 @@ def open_everywhere(tools, work, truth):
     shutil.copy(DRGN_SCRIPT, work)
     check_crash(tools, work, truth, "core", core)
     check_drgn(tools, work, truth, "core", HOLDER)
+    check_drgn(tools, work, truth, SNAPSHOT, HOLDER)
     check_gdb(tools, work, truth, core)
     for name in OURS:
         check_crash(tools, work, truth, name)
@@ -179,7 +196,7 @@ def check_tasks(peer, tasks, truth):
 
 def check_drgn(tools, work, truth, name, *holder):
     """drgn: tasks, modules, KASLR, and the pattern through the holder's own page tables."""
-    done = ask(tools, work, f"python3 {DRGN_SCRIPT.name} {name} /vmlinux {' '.join(holder)}")
+    done = ask(tools, work, f"LD_LIBRARY_PATH=/work/lib python3 {DRGN_SCRIPT.name} {name} /vmlinux {' '.join(holder)}")
     said = json.loads(done.output.splitlines()[-1])
     check(said["release"] == truth.release and said["stext"] == truth.stext,
           f"drgn: release {said['release']}, _stext {said['stext']:#x}; the guest {truth.release}, {truth.stext:#x}")
