@@ -139,19 +139,20 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     return kExitUsage;
   }
   if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
-  EventLog events;
+  arguments.options.cancel = WatchSignals();
+  EventLog events(arguments.options.cancel);
   if (!arguments.events.empty()) {
     const Status opened = events.Open(arguments.events, arguments.options.force);
     if (!opened.ok()) return Fail(opened.error());
-    if (events.fd() == STDOUT_FILENO && (to_pipe || arguments.json)) {
-      PrintError("--events 1: standard output has the image or the report already");
+    if (events.IsStandardOutput() && (to_pipe || arguments.json)) {
+      PrintError("--events " + arguments.events +
+                 ": standard output has the image or the report already");
       return kExitUsage;
     }
     arguments.options.on_event = [&](const CaptureEvent& event) { events.Write(event); };
   }
   const std::unique_ptr<ProgressDisplay> display = MakeProgressDisplay(arguments.progress);
   arguments.options.on_progress = [&](const CaptureProgress& progress) { display->Show(progress); };
-  arguments.options.cancel = WatchSignals();
   const auto report = Capture(arguments.options);
   display->Clear();
   if (!report.ok()) {

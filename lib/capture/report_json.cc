@@ -179,7 +179,7 @@ std::string MessageToJson(const std::string& message) {
 std::string ToJson(const CaptureProgress& progress) { return Dump(ProgressToJson(progress), -1); }
 
 std::string ToJson(const CaptureEvent& event) {
-  ordered_json object = {{"event", EventName(event.kind)}, {"utc_ns", event.utc_ns}};
+  ordered_json object = {{"event", EventName(event.kind)}, {"utc_us", event.utc_ns / 1000}};
   switch (event.kind) {
     case CaptureEvent::Kind::kStart:
       object.update({{"seconds", event.progress.seconds},
