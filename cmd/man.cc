@@ -32,7 +32,7 @@ std::string Roff(const std::string& text) {
 
 std::string OptionText(const CLI::Option& option) {
   std::string text = option.nonpositional() ? option.get_name(false, true) : option.get_name(true);
-  const std::string value = option.get_option_text();
+  const std::string& value = option.get_option_text();
   if (option.nonpositional() && !value.empty() && value != " ") text += " " + value;
   return text;
 }
