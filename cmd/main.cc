@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   AddPs(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
+  AddServe(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

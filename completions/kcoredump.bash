@@ -25,6 +25,7 @@ declare -gA _kcoredump_options=(
   [ps]="-h --help --tree --threads -f --file --json"
   [mod]="-h --help -f --file --json"
   [vmalloc]="-h --help --from-memory -f --file --json"
+  [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
@@ -34,9 +35,10 @@ declare -gA _kcoredump_values=(
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
   [--progress]="auto bar json none" [--syntax]="att intel"
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
+  [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -24,6 +24,7 @@ complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -131,3 +132,10 @@ complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on s
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d "Read the kernel's own lists"
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l unix -r -F -d 'Listen at a socket in the file system'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l allow-remote -d 'Let other machines in'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on standard output'
