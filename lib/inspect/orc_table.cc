@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kOrcEntry[] = "struct orc_entry";
 /// It has been 6 bytes since 4.14; forged BTF may say anything.
-constexpr uint64_t kMaxOrcEntryBytes = 64;
+constexpr uint64_t kMaxOrcEntryBytes = 16;
 
 /// ORC_REG_… by number, up to Linux 6 and as Linux 7 has them. In either, the caller's rbp is
 /// counted from PREV_SP or BP alone, so that the two cannot be mistaken for one another.

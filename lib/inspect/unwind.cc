@@ -112,7 +112,8 @@ const OrcTable* StackUnwinder::TableOf(const LoadedModule& module) {
         sources_.kernel.ReadValue<uint64_t>(module.address + module_fields_->ips_offset);
     const auto entries =
         sources_.kernel.ReadValue<uint64_t>(module.address + module_fields_->entries_offset);
-    if (count.ok() && ips.ok() && entries.ok()) {
+    if (count.ok() && count.value() <= entries_left_ && ips.ok() && entries.ok()) {
+      entries_left_ -= count.value();
       auto table =
           OrcTable::Read(sources_.kernel, *layout_, ips.value(), entries.value(), count.value());
       if (table.ok()) entry->second = std::move(table.value());
@@ -175,10 +176,12 @@ Result<uint64_t> StackUnwinder::BaseOf(const OrcRule& rule, const StackFrame& fr
 Result<uint64_t> StackUnwinder::CallersFrame(const OrcRule& rule, const StackFrame& frame) {
   KCD_ASSIGN(const uint64_t base, BaseOf(rule, frame));
   const auto offset = static_cast<uint64_t>(int64_t{rule.sp_offset});
+  if (rule.sp_base == OrcBase::kSp || rule.sp_base == OrcBase::kBp) return base + offset;
   if (rule.sp_base == OrcBase::kBpIndirect) {
     return sources_.kernel.ReadValue<uint64_t>(base + offset);
   }
-  if (rule.sp_base != OrcBase::kSpIndirect) return base + offset;
+  // Of the other registers the kernel takes the value as it is, whatever the entry's offset says.
+  if (rule.sp_base != OrcBase::kSpIndirect) return base;
   // The offset counts from what was read since 5.12 (87ccc826bf1c); before, it was added first.
   KCD_ASSIGN(const uint64_t saved, sources_.kernel.ReadValue<uint64_t>(base));
   if (IsKernelCode(saved)) return saved + offset;

@@ -85,6 +85,7 @@ class StackUnwinder {
   std::optional<OrcTable> kernel_table_;
   std::optional<ModuleTable> module_fields_;
   std::map<uint64_t, std::optional<OrcTable>> module_tables_;  ///< by address of struct module
+  uint64_t entries_left_ = kMaxOrcEntries;                     ///< that modules' tables may have
   /// Offsets in struct pt_regs; nothing: BTF does not tell, and stacks end at interrupts.
   struct RegisterOffsets {
     uint64_t ip, cs, sp, bp, ax, dx, di, r10, r13;

@@ -23,12 +23,12 @@ struct Era {
   const char* name;
   uint32_t type_bits;
   uint32_t end_bit;  ///< 0: none
-  uint8_t prev_sp, sp, bp, bp_indirect;
+  uint8_t prev_sp, sp, bp, di;
   uint8_t call, regs, end;
 };
-constexpr Era kTwoBits = {"5.10", 2, 42, 1, 5, 4, 8, 0, 1, 0};
-constexpr Era kThreeBits = {"6.12", 3, 0, 1, 5, 4, 8, 2, 3, 1};
-constexpr Era kNewNumbers = {"7.2", 3, 0, 8, 3, 4, 10, 2, 3, 1};
+constexpr Era kTwoBits = {"5.10", 2, 42, 1, 5, 4, 3, 0, 1, 0};
+constexpr Era kThreeBits = {"6.12", 3, 0, 1, 5, 4, 3, 2, 3, 1};
+constexpr Era kNewNumbers = {"7.2", 3, 0, 8, 3, 4, 5, 2, 3, 1};
 
 struct Rule {
   uint64_t offset;  ///< of the first instruction in the text
@@ -87,7 +87,7 @@ class UnwindTest : public testing::TestWithParam<Era> {
     }
     btf.AddStruct("pt_regs", bit / 8, members);
   }
-  static constexpr uint64_t kRegsBp = 8, kRegsIp = 48, kRegsCs = 56, kRegsSp = 72;
+  static constexpr uint64_t kRegsBp = 8, kRegsDi = 40, kRegsIp = 48, kRegsCs = 56, kRegsSp = 72;
 
   void PutTable(uint64_t ips, uint64_t entries, uint64_t text, const std::vector<Rule>& rules) {
     for (const Rule& rule : rules) {
@@ -241,6 +241,28 @@ TEST_P(UnwindTest, ModulesHaveTablesOfTheirOwn) {
   EXPECT_EQ(kText + 0x250, caller.value()->pc);
   EXPECT_EQ(kStack + 0x128, caller.value()->sp);
   EXPECT_EQ(FrameMethod::kOrc, caller.value()->method);
+}
+
+TEST_P(UnwindTest, StackPointerInAnotherRegisterIsTakenAsItIs) {
+  PutTable(kIps, kEntries, kText,
+           {{0x000, 0, 0, era_.sp, 0, era_.regs},
+            {0x100, 0, -24, era_.sp, era_.prev_sp, era_.call},  // tells how registers are numbered
+            {0x200, 16, 0, era_.di, 0, era_.call},
+            {0x300, 0, 0, 0, 0, 0}});
+  Word(0x100 + kRegsCs, 0x10);
+  Word(0x100 + kRegsIp, kText + 0x250);
+  Word(0x100 + kRegsDi, kStack + 0x800);
+  Word(0x7f8, kText + 0x150);
+  StackUnwinder unwinder(Sources());
+  const auto interrupted = unwinder.Caller({.pc = kText + 0x50, .sp = kStack + 0x100});
+  ASSERT_TRUE(interrupted.ok() && interrupted.value());
+  const auto caller = unwinder.Caller(*interrupted.value());
+  ASSERT_TRUE(caller.ok()) << caller.error().message;
+  ASSERT_TRUE(caller.value());
+  EXPECT_EQ(kText + 0x150, caller.value()->pc);
+  EXPECT_EQ(kStack + 0x800, caller.value()->sp);
+  // And where no interrupt stored it, it is lost.
+  EXPECT_FALSE(unwinder.Caller({.pc = kText + 0x250, .sp = kStack + 0x100}).ok());
 }
 
 TEST_P(UnwindTest, TaskThatRunsHasNoStackToRead) {
