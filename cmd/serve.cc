@@ -27,7 +27,9 @@ void TellPeople(const ServeEvent& event, const ServeArguments& arguments) {
   if (arguments.stdio && (event.kind == Kind::kCame || event.kind == Kind::kGone)) return;
   PrintNote(ToText(event));
   if (event.kind == Kind::kReady && arguments.serve.way == ServeWay::kListen) {
-    PrintNote("note: every user of this machine may connect there; --unix is for you alone");
+    PrintNote(arguments.serve.allow_remote
+                  ? "note: whoever reaches that address may read all of this kernel's memory"
+                  : "note: every user of this machine may connect there; --unix is for you alone");
   }
 }
 
@@ -77,8 +79,10 @@ void AddServe(CLI::App& app, Context& context) {
       ->excludes(listen)
       ->excludes(stdio);
   stdio->excludes(listen)->excludes(command->get_option("--json"));
-  command->add_flag("--allow-remote", arguments->serve.allow_remote,
-                    "Let --listen take an address that other machines reach");
+  command
+      ->add_flag("--allow-remote", arguments->serve.allow_remote,
+                 "Let --listen take an address that other machines reach")
+      ->needs(listen);
   command->callback([arguments, &context] { context.status = RunServe(*arguments); });
 }
 

@@ -20,7 +20,7 @@ inline constexpr char kDefaultServeAddress[] = "127.0.0.1:1234";
 
 /// Runs what a debugger's `monitor` asks for and gives its text to `output`, which returns false
 /// when nobody wants more; to call it with no text asks just that, and is to be done a few times a
-/// second.
+/// second. Called from threads of the server's own, one for each debugger that waits for a command.
 using MonitorCommand = std::function<void(std::string_view command,
                                           const std::function<bool(std::string_view)>& output)>;
 
@@ -61,8 +61,8 @@ struct ServeOptions {
 };
 
 /// Serves until it is cancelled or, with kStdio, the debugger hangs up; both are success. Whatever
-/// a client sends, it costs that client's connection at most. Errors: kUnsupported: not an x86_64
-/// kernel; kInvalidArgument: an address that is remote or none; kIo.
+/// a client sends, it costs that client's connection at most. SIGPIPE must be ignored. Errors:
+/// kUnsupported: not an x86_64 kernel; kInvalidArgument: an address that is remote or none; kIo.
 ///
 /// Threads are the tasks of the list of processes, by pid. A task that sleeps has the registers of
 /// the function that it called the scheduler from; one that runs has those of its CPU's note in

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/unique_fd.h"
 #include "serve/gdb_stub.h"
+#include "serve/monitor_run.h"
 #include "serve/packet.h"
 
 namespace kcoredump {
@@ -26,6 +28,8 @@ class Client {
 
   [[nodiscard]] int in() const { return in_.get(); }
   [[nodiscard]] int out() const { return out_.get(); }
+  /// Where the text of its `monitor` command comes from; −1: it waits for none, or takes none now.
+  [[nodiscard]] int monitor() const { return run_ && !has_unsent() ? run_->fd() : -1; }
   [[nodiscard]] const std::string& name() const { return name_; }
   /// Why it is gone, or is to go; empty: it is there.
   [[nodiscard]] const std::string& end() const { return end_; }
@@ -34,18 +38,26 @@ class Client {
   /// Whether more of its packets may be taken: not while it does not take their answers.
   [[nodiscard]] bool wants_input() const { return end_.empty() && unsent_.empty(); }
 
-  /// Takes what there is, up to some packets' worth, and answers.
+  /// Whether it has sent a packet that makes sense.
+  [[nodiscard]] bool has_spoken() const { return spoken_; }
+
+  /// Takes some of what there is and answers: then others have their turn.
   void OnReadable();
   void OnWritable() { Flush(); }
+  void OnMonitor();
   /// Gives it up when it has kept us waiting for too long.
   void CheckTime(Clock::time_point now);
+  void GiveUp(std::string reason);
 
  private:
   void TakeEvent(const PacketEvent& event);
-  void Send(std::string packet);
+  void TakePacket(std::string_view content);
+  void Answer(std::string_view content);
+  void EndMonitor();
+  void Send(std::string_view bytes);
   void Flush();
-  [[nodiscard]] bool SendProgress(std::string_view content);
 
+  DebugTarget& target_;
   UniqueFd in_;
   UniqueFd out_;
   int flags_in_ = -1;  ///< as they were
@@ -53,12 +65,14 @@ class Client {
   std::string name_;
   GdbStub stub_;
   PacketParser parser_;
+  std::unique_ptr<MonitorRun> run_;  ///< nullptr: none
   std::string unsent_;
   std::string last_packet_;  ///< for a client that asks for it again
   std::string end_;
   bool acks_ = true;
-  bool spoken_ = false;                     ///< it has sent a sound packet
-  Clock::time_point since_ = Clock::now();  ///< it came, or does not take what we send
+  bool spoken_ = false;
+  const Clock::time_point came_ = Clock::now();
+  Clock::time_point taken_ = came_;  ///< when it last took something of what we send
 };
 
 }  // namespace kcoredump

@@ -28,7 +28,7 @@ struct DebugThread {
 /// Takes text that a command printed; empty text asks whether to go on. False: stop.
 using MonitorOutput = std::function<bool(std::string_view text)>;
 
-/// For one thread.
+/// For one thread, but for Monitor.
 class DebugTarget {
  public:
   virtual ~DebugTarget() = default;
@@ -45,8 +45,8 @@ class DebugTarget {
   [[nodiscard]] virtual std::vector<Range> AddressRanges() = 0;
   /// Where the kernel's text begins; nothing: not known.
   [[nodiscard]] virtual std::optional<uint64_t> TextStart() = 0;
-  /// Runs a command of `monitor`.
-  virtual void Monitor(std::string_view command, const MonitorOutput& output) = 0;
+  /// Runs a command of `monitor`. Any thread may call, also while the others are busy.
+  virtual void Monitor(std::string_view command, const MonitorOutput& output) const = 0;
 };
 
 }  // namespace kcoredump

@@ -21,11 +21,12 @@ constexpr char kCannotWrite[] = "E.this is a view of a kernel's memory, read-onl
 constexpr char kCannotBreak[] =
     "E.this is a view of a kernel's memory, read-only: nothing stops at a breakpoint";
 
-/// Text of a monitor command that one packet takes, as two digits a byte.
-constexpr size_t kMaxConsoleBytes = kMaxPacketBytes / 2 - 1;
 constexpr size_t kThreadsPerPacket = 1000;
 
 StubReply Say(std::string content) { return {.content = std::move(content)}; }
+
+/// As packets have numbers: without 0x.
+std::string Digits(uint64_t number) { return Hex(number).substr(2); }
 
 std::string XmlText(std::string_view text) {
   std::string safe;
@@ -54,16 +55,14 @@ std::string XmlText(std::string_view text) {
 constexpr std::string_view kTriple = "7838365f36342d756e6b6e6f776e2d6c696e7578";
 
 std::string Features() {
-  return "PacketSize=" + Hex(kMaxPacketBytes).substr(2) +
+  return "PacketSize=" + Digits(kMaxPacketBytes) +
          ";QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;qXfer:memory-map:read+";
 }
 
 }  // namespace
 
-StubReply GdbStub::Answer(std::string_view content,
-                          const std::function<bool(std::string_view content)>& progress) {
+StubReply GdbStub::Answer(std::string_view content) {
   if (content.empty()) return {};
-  if (TakePrefix(content, "qRcmd,")) return Monitor(content, progress);
   if (TakePrefix(content, "q")) return AnswerQuery(content);
   if (TakePrefix(content, "v")) return AnswerV(content);
   if (content == "QStartNoAckMode") return {.content = "OK", .no_acks = true};
@@ -74,9 +73,9 @@ StubReply GdbStub::Answer(std::string_view content,
 StubReply GdbStub::AnswerLetter(char letter, Rest rest) {
   switch (letter) {
     case '?':
-      return Say("T05thread:" + Hex(CurrentThread()).substr(2) + ";");
+      return Say(StopReply("T05", CurrentThread()));
     case 'g':
-      return Say(AllRegisters(target_.ReadRegisters(CurrentThread())));
+      return Say(AllRegisters(CurrentRegisters()));
     case 'p':
       return ReadRegister(rest);
     case 'm':
@@ -118,7 +117,7 @@ StubReply GdbStub::AnswerV(Rest rest) {
 
 StubReply GdbStub::AnswerQuery(Rest query) {
   if (query.starts_with("Supported")) return Say(Features());
-  if (query == "C") return Say("QC" + Hex(CurrentThread()).substr(2));
+  if (query == "C") return Say("QC" + Digits(CurrentThread()));
   if (query.starts_with("Attached")) return Say("1");
   if (query.starts_with("Symbol:")) return Say("OK");
   if (query == "fThreadInfo") {
@@ -129,10 +128,16 @@ StubReply GdbStub::AnswerQuery(Rest query) {
   if (query == "sThreadInfo") return MoreThreads();
   if (TakePrefix(query, "ThreadExtraInfo,")) return ThreadExtra(query);
   if (TakePrefix(query, "Xfer:")) return Transfer(query);
+  if (TakePrefix(query, "Rcmd,")) {
+    auto command = FromHex(query);
+    return command ? StubReply{.monitor = std::move(*command)} : Say(kBadPacket);
+  }
+  if (TakePrefix(query, "ThreadStopInfo")) return StopOf(query);
+  if (TakePrefix(query, "MemoryRegionInfo:")) return RegionOf(query);
   if (query == "Offsets") {
     // Of the one segment given, all sections of a kernel's file follow: where KASLR put them.
     const auto text = target_.TextStart();
-    return text ? Say("TextSeg=" + Hex(*text).substr(2)) : StubReply();
+    return text ? Say("TextSeg=" + Digits(*text)) : StubReply();
   }
   if (query == "HostInfo")
     return Say("triple:" + std::string(kTriple) + ";ptrsize:8;endian:little;");
@@ -158,12 +163,17 @@ StubReply GdbStub::ReadMemory(Rest rest) {
   return Say(HexOf(std::string_view(out).substr(0, read.value())));
 }
 
+/// GDB takes all registers at once. LLDB takes one at a time, and shows as it is whatever is no
+/// error, unknown digits included; but an error to its first question, about register 0, would tell
+/// it that there is no such packet.
 StubReply GdbStub::ReadRegister(Rest rest) {
   const auto number = TakeHex(rest);
-  // LLDB may name the thread behind a semicolon, but only where that was offered.
   if (!number || !rest.empty()) return Say(kBadPacket);
-  auto value = OneRegister(target_.ReadRegisters(CurrentThread()), *number);
-  return Say(value ? std::move(*value) : kBadPacket);
+  auto value = OneRegister(CurrentRegisters(), *number);
+  const bool known = value && value->front() != 'x';
+  const bool probe = *number == 0 && !probed_;
+  probed_ = probed_ || probe;
+  return Say(known || probe ? std::move(*value) : kBadPacket);
 }
 
 /// Hg chooses for registers and memory; Hc is about running, which nothing does.
@@ -197,14 +207,19 @@ const DebugThread* GdbStub::FindThread(uint64_t id) const {
 uint32_t GdbStub::CurrentThread() {
   if (current_ != 0) return current_;
   if (threads_.empty()) ListThreads();
-  if (threads_.empty()) return 1;
-  current_ = threads_.front().id;
   for (const DebugThread& thread : threads_) {
     if (!target_.ReadRegisters(thread.id)[kRip]) continue;
-    current_ = thread.id;
-    break;
+    return current_ = thread.id;
   }
-  return current_;
+  return current_ = nowhere_ = threads_.empty() ? 1 : threads_.front().id;
+}
+
+/// Debuggers do not attach to what has no program counter at all.
+RegisterValues GdbStub::CurrentRegisters() {
+  const uint32_t thread = CurrentThread();
+  RegisterValues values = target_.ReadRegisters(thread);
+  if (thread == nowhere_ && !values[kRip]) values[kRip] = 0;
+  return values;
 }
 
 StubReply GdbStub::MoreThreads() {
@@ -213,7 +228,7 @@ StubReply GdbStub::MoreThreads() {
   const size_t end = std::min(threads_.size(), threads_told_ + kThreadsPerPacket);
   for (; threads_told_ < end; ++threads_told_) {
     list += list.empty() ? "m" : ",";
-    list += Hex(threads_[threads_told_].id).substr(2);
+    list += Digits(threads_[threads_told_].id);
   }
   return Say(std::move(list));
 }
@@ -225,11 +240,45 @@ StubReply GdbStub::ThreadExtra(Rest rest) {
   return Say(HexOf(Escaped(thread->name) + " " + Escaped(thread->extra)));
 }
 
+/// LLDB learns a thread's name so; GDB passes over it.
+std::string GdbStub::StopReply(const std::string& stop, uint32_t id) const {
+  std::string text = stop + "thread:" + Digits(id) + ";";
+  const DebugThread* thread = FindThread(id);
+  if (thread != nullptr) text += "hexname:" + HexOf(Escaped(thread->name)) + ";";
+  return text;
+}
+
+StubReply GdbStub::StopOf(Rest rest) {
+  const auto id = TakeHex(rest);
+  if (!id || !rest.empty() || FindThread(*id) == nullptr) return Say(kBadPacket);
+  return Say(StopReply("T00", static_cast<uint32_t>(*id)));
+}
+
+/// The range that holds an address, or the gap, which LLDB asks for until it has seen all of 2^64.
+StubReply GdbStub::RegionOf(Rest rest) {
+  const auto address = TakeHex(rest);
+  if (!address || !rest.empty()) return Say(kBadPacket);
+  Range region{0, 0};
+  bool is_memory = false;
+  for (const Range& range : target_.AddressRanges()) {
+    const uint64_t last = range.end - 1;
+    is_memory = *address >= range.begin && *address <= last;
+    if (is_memory) region = range;
+    if (is_memory) break;
+    if (last < *address) region.begin = std::max(region.begin, range.end);
+    if (range.begin > *address && (region.end == 0 || range.begin < region.end)) {
+      region.end = range.begin;
+    }
+  }
+  return Say("start:" + Digits(region.begin) + ";size:" + Digits(region.end - region.begin) + ";" +
+             (is_memory ? "permissions:rx;" : ""));
+}
+
 std::string GdbStub::ThreadsDocument() {
   ListThreads();
   std::string text = "<?xml version=\"1.0\"?>\n<threads>\n";
   for (const DebugThread& thread : threads_) {
-    text += "<thread id=\"" + Hex(thread.id).substr(2) + "\" name=\"" + XmlText(thread.name) + "\"";
+    text += "<thread id=\"" + Digits(thread.id) + "\" name=\"" + XmlText(thread.name) + "\"";
     if (thread.cpu) text += " core=\"" + std::to_string(*thread.cpu) + "\"";
     text += ">" + XmlText(thread.extra) + "</thread>\n";
   }
@@ -281,23 +330,6 @@ StubReply GdbStub::Transfer(Rest rest) {
   std::string content = *offset + piece.size() < document.size() ? "m" : "l";
   AppendEscaped(content, piece);
   return Say(std::move(content));
-}
-
-StubReply GdbStub::Monitor(Rest digits,
-                           const std::function<bool(std::string_view content)>& progress) {
-  const auto command = FromHex(digits);
-  if (!command) return Say(kBadPacket);
-  bool wanted = true;
-  target_.Monitor(*command, [&](std::string_view text) {
-    if (text.empty()) wanted = wanted && progress({});
-    while (!text.empty() && wanted) {
-      const std::string_view piece = text.substr(0, kMaxConsoleBytes);
-      wanted = progress("O" + HexOf(piece));
-      text.remove_prefix(piece.size());
-    }
-    return wanted;
-  });
-  return Say("OK");
 }
 
 }  // namespace kcoredump

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +21,8 @@ struct StubReply {
   bool silent = false;       ///< no answer at all
   bool no_acks = false;      ///< from the next packet on
   bool hang_up = false;      ///< after the answer
+  /// A command of `monitor`: what it prints is the answer, as the debugger's console shows it.
+  std::optional<std::string> monitor = {};
 };
 
 /// One debugger's session. For one thread.
@@ -29,9 +31,7 @@ class GdbStub {
   /// `target` must outlive it.
   explicit GdbStub(DebugTarget& target) : target_(target) {}
 
-  /// `progress` takes packets that come before the answer. False: the debugger wants no more.
-  [[nodiscard]] StubReply Answer(std::string_view content,
-                                 const std::function<bool(std::string_view content)>& progress);
+  [[nodiscard]] StubReply Answer(std::string_view content);
 
  private:
   using Rest = std::string_view;
@@ -44,14 +44,16 @@ class GdbStub {
   [[nodiscard]] StubReply IsAlive(Rest rest);
   [[nodiscard]] StubReply MoreThreads();
   [[nodiscard]] StubReply ThreadExtra(Rest rest);
+  [[nodiscard]] StubReply StopOf(Rest rest);
+  [[nodiscard]] StubReply RegionOf(Rest rest);
   [[nodiscard]] StubReply Transfer(Rest rest);
-  [[nodiscard]] StubReply Monitor(Rest digits,
-                                  const std::function<bool(std::string_view content)>& progress);
 
   void ListThreads();
   [[nodiscard]] const DebugThread* FindThread(uint64_t id) const;
   /// The thread that register and memory packets are about.
   [[nodiscard]] uint32_t CurrentThread();
+  [[nodiscard]] RegisterValues CurrentRegisters();
+  [[nodiscard]] std::string StopReply(const std::string& stop, uint32_t id) const;
   [[nodiscard]] std::string ThreadsDocument();
   [[nodiscard]] std::string MemoryMapDocument();
 
@@ -59,6 +61,8 @@ class GdbStub {
   std::vector<DebugThread> threads_;  ///< as last listed
   size_t threads_told_ = 0;           ///< of them, in answers to qfThreadInfo and qsThreadInfo
   uint32_t current_ = 0;              ///< 0: none was chosen
+  uint32_t nowhere_ = 0;              ///< the one chosen for lack of any with a program counter
+  bool probed_ = false;               ///< LLDB has asked for register 0
   std::map<std::string, std::string, std::less<>> documents_;  ///< of qXfer, as begun
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 /// NR_CPUS of the largest kernels.
 constexpr uint32_t kMaxCpuNotes = 8192;
+/// A live kernel's lists may be torn in another way each time.
+constexpr size_t kMaxTargetNotes = 64;
 /// What a thread is called when the list of tasks cannot be had.
 constexpr uint32_t kOnlyThread = 1;
 
@@ -68,7 +70,8 @@ KernelTarget::KernelTarget(Kernel& kernel, MonitorCommand monitor)
 }
 
 void KernelTarget::AddNote(std::string text) {
-  if (std::find(notes_.begin(), notes_.end(), text) == notes_.end()) {
+  if (notes_.size() < kMaxTargetNotes &&
+      std::find(notes_.begin(), notes_.end(), text) == notes_.end()) {
     notes_.push_back(std::move(text));
   }
 }
@@ -84,7 +87,6 @@ void KernelTarget::FindStacks() {
        .modules = modules.ok() ? &modules.value()->modules : nullptr});
   if (!stacks.ok()) return AddNote("registers are not known: " + stacks.error().message);
   stacks_ = std::move(stacks.value());
-  for (std::string& note : stacks_->Notes()) AddNote(std::move(note));
 }
 
 /// The notes stand in the order of the CPUs (kernel: fs/proc/vmcore.c, update_note_header_size). A
@@ -118,6 +120,9 @@ std::vector<DebugThread> KernelTarget::ListThreads() {
       const bool running = stacks_ && stacks_->IsRunning(task.address).value_or(false);
       threads.push_back({task.pid, task.comm, ExtraOf(task, running), task.cpu});
     }
+  }
+  if (stacks_) {
+    for (std::string& note : stacks_->Notes()) AddNote(std::move(note));
   }
   AddIdleThreads(threads);
   if (threads.empty()) threads.push_back({kOnlyThread, "kernel", "its tasks are not known", {}});
@@ -155,13 +160,7 @@ std::optional<RegisterValues> KernelTarget::RegistersOfCpu(uint32_t thread) {
 RegisterValues KernelTarget::ReadRegisters(uint32_t thread) {
   if (const auto values = RegistersOfCpu(thread)) return *values;
   const auto task = tasks_.find(thread);
-  if (stacks_ == nullptr) {
-    // Debuggers do not attach where no thread has a program counter at all.
-    RegisterValues nowhere;
-    nowhere[kRip] = 0;
-    return nowhere;
-  }
-  if (task == tasks_.end()) return {};
+  if (stacks_ == nullptr || task == tasks_.end()) return {};
   const auto stack = stacks_->Read(task->second.address, false);
   return stack.ok() ? FromStack(stack.value()) : RegisterValues{};
 }
@@ -192,7 +191,7 @@ std::optional<uint64_t> KernelTarget::TextStart() {
   return text ? text : session_.FindSymbol("_stext");
 }
 
-void KernelTarget::Monitor(std::string_view command, const MonitorOutput& output) {
+void KernelTarget::Monitor(std::string_view command, const MonitorOutput& output) const {
   if (monitor_) return monitor_(command, output);
   (void)output("monitor commands are not offered here\n");
 }

@@ -35,7 +35,7 @@ class KernelTarget : public DebugTarget {
                                           std::span<std::byte> out) override;
   [[nodiscard]] std::vector<Range> AddressRanges() override;
   [[nodiscard]] std::optional<uint64_t> TextStart() override;
-  void Monitor(std::string_view command, const MonitorOutput& output) override;
+  void Monitor(std::string_view command, const MonitorOutput& output) const override;
 
   /// What weakens what debuggers are told; each text once.
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }

@@ -20,6 +20,8 @@ namespace kcoredump {
 namespace {
 
 constexpr int kBacklog = 16;
+/// Then its machine is asked whether it is still there.
+constexpr int kKeepIdleSeconds = 60;
 
 struct HostAndPort {
   std::string host;
@@ -156,6 +158,7 @@ UniqueFd Listener::Accept(std::string& name) const {
     // Answers are short and waited for; and a peer that vanished shall be found out.
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &kKeepIdleSeconds, sizeof(kKeepIdleSeconds));
   }
   return fd;
 }

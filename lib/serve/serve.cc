@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -91,20 +92,23 @@ class Server {
 
   Status Turn() {
     std::vector<pollfd> waits;
-    waits.push_back({.fd = listener_ ? listener_->fd() : -1, .events = POLLIN, .revents = 0});
+    const bool listens = listener_ && Client::Clock::now() >= listens_again_;
+    waits.push_back({.fd = listens ? listener_->fd() : -1, .events = POLLIN, .revents = 0});
     for (const auto& client : clients_) {
       const int in = client->wants_input() ? client->in() : -1;  // poll() passes over it
       const int out = client->has_unsent() ? client->out() : -1;
       waits.push_back({.fd = in, .events = POLLIN, .revents = 0});
       waits.push_back({.fd = out, .events = POLLOUT, .revents = 0});
+      waits.push_back({.fd = client->monitor(), .events = POLLIN, .revents = 0});
     }
     if (poll(waits.data(), waits.size(), kPollMs) < 0 && errno != EINTR) {
       return SystemError("poll", errno);
     }
     const auto now = Client::Clock::now();
     for (size_t i = 0; i < clients_.size(); ++i) {
-      const pollfd* wait = &waits[1 + 2 * i];
+      const pollfd* wait = &waits[1 + 3 * i];
       if (wait[1].revents != 0) clients_[i]->OnWritable();
+      if (wait[2].revents != 0) clients_[i]->OnMonitor();
       if (wait[0].revents != 0) clients_[i]->OnReadable();
       clients_[i]->CheckTime(now);
     }
@@ -125,18 +129,32 @@ class Server {
   void Accept(const Listener& listener) {
     std::string name;
     UniqueFd fd = listener.Accept(name);
-    if (!fd.valid()) return;
-    if (clients_.size() >= kMaxClients) {
+    UniqueFd out(fd.valid() ? fcntl(fd.get(), F_DUPFD_CLOEXEC, 3) : -1);
+    if (!out.valid()) {
+      // It was gone already; or files have run out, and it still stands in the queue.
+      listens_again_ = Client::Clock::now() + std::chrono::milliseconds(kPollMs);
+      return;
+    }
+    if (clients_.size() >= kMaxClients && !MakeRoom()) {
       Tell({.kind = ServeEvent::Kind::kGone,
             .text = "there are " + std::to_string(kMaxClients) + " already",
             .client = name});
       return;
     }
-    UniqueFd out(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    if (!out.valid()) return;
     Tell({.kind = ServeEvent::Kind::kCame, .text = {}, .client = name});
     clients_.push_back(
         std::make_unique<Client>(target_, std::move(fd), std::move(out), std::move(name)));
+  }
+
+  /// The first to come that has not said a word is the first to go.
+  bool MakeRoom() {
+    for (const auto& client : clients_) {
+      if (client->has_spoken()) continue;
+      client->GiveUp("says nothing, and others wait");
+      DropThoseThatEnded();
+      return true;
+    }
+    return false;
   }
 
   const ServeOptions& options_;
@@ -144,6 +162,7 @@ class Server {
   KernelTarget target_;
   size_t notes_told_ = 0;
   std::optional<Listener> listener_;
+  Client::Clock::time_point listens_again_;
   std::vector<std::unique_ptr<Client>> clients_;
 };
 

@@ -248,7 +248,7 @@ void FuzzPackets(std::span<const std::byte> input) {
   std::string_view bytes = AsText(input);
   while (const auto event = parser.Next(bytes)) {
     if (event->kind != PacketKind::kPacket) continue;
-    const StubReply reply = stub.Answer(event->content, [](std::string_view) { return true; });
+    const StubReply reply = stub.Answer(event->content);
     Require(reply.content.size() <= kMaxPacketBytes, "an answer fits into a packet");
     PacketParser back;
     const std::string packet = MakePacket(reply.content);
@@ -264,7 +264,8 @@ std::vector<Bytes> PacketSeeds() {
        {"?", "g", "p10", "mffff888000001000,40", "Hg2a", "T1", "qSupported:swbreak+",
         "qXfer:features:read:target.xml:0,ffb", "qXfer:threads:read::0,ffb",
         "qXfer:memory-map:read::0,ffb", "qThreadExtraInfo,1", "qfThreadInfo", "qRcmd,7073",
-        "X1000,4:}]ab", "vCont;c:1", "Z0,1000,1", "D"}) {
+        "qMemoryRegionInfo:800000000000", "qThreadStopInfo2a", "X1000,4:}]ab", "vCont;c:1",
+        "Z0,1000,1", "D"}) {
     const std::string packets = MakePacket("qfThreadInfo") + "+" + MakePacket(content);
     const auto bytes = std::as_bytes(std::span(packets));
     seeds.emplace_back(bytes.begin(), bytes.end());

@@ -22,7 +22,7 @@ class FakeTarget : public DebugTarget {
   }
   RegisterValues ReadRegisters(uint32_t thread) override {
     RegisterValues values;
-    if (thread == 0x2a) {
+    if (thread == 0x2a && has_registers) {
       values[kRip] = 0xffffffff81234567;
       values[kRsp] = kPage;
       values[kCs] = 0x10;
@@ -40,14 +40,15 @@ class FakeTarget : public DebugTarget {
   }
   std::vector<Range> AddressRanges() override { return {{0, 1ULL << 47}, {0 - (1ULL << 47), 0}}; }
   std::optional<uint64_t> TextStart() override { return 0xffffffff9a000000; }
-  void Monitor(std::string_view command, const MonitorOutput& output) override {
+  void Monitor(std::string_view command, const MonitorOutput& output) const override {
     last_command = command;
     for (size_t i = 0; i < monitor_repeats && output(monitor_text); ++i) continue;
   }
 
   size_t listings = 0;
+  bool has_registers = true;
   uint32_t last_thread = 0;
-  std::string last_command;
+  mutable std::string last_command;
   std::string monitor_text = "text\n";
   size_t monitor_repeats = 1;
 };

@@ -2,6 +2,7 @@
 #include "serve/client.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +46,17 @@ class ClientTest : public testing::Test {
     for (ssize_t count; (count = read(debugger_.get(), buffer.data(), buffer.size())) > 0;) {
       said.append(buffer.data(), static_cast<size_t>(count));
       if (client_->has_unsent()) client_->OnWritable();
+    }
+    return said;
+  }
+
+  /// Until the command has ended and its end is told.
+  std::string AskMonitor(std::string_view packet) {
+    std::string said = Ask(packet);
+    while (!said.ends_with(MakePacket("OK")) && !client_->done()) {
+      pollfd wait{.fd = client_->monitor(), .events = POLLIN, .revents = 0};
+      if (poll(&wait, 1, 100) > 0) client_->OnMonitor();
+      said += Turn();
     }
     return said;
   }
@@ -116,14 +128,47 @@ TEST_F(ClientTest, FloodThatIsNeverReadStopsBeingTakenAndIsGivenUp) {
   EXPECT_TRUE(client_->done());
 }
 
+TEST_F(ClientTest, MonitorTextComesInPackets) {
+  target_.monitor_text = std::string(20000, 'a');
+  (void)Ask(MakePacket("QStartNoAckMode"));
+  const std::string said = AskMonitor(MakePacket("qRcmd,7073"));
+  EXPECT_EQ("ps", target_.last_command);
+  PacketParser parser;
+  std::string_view rest = said;
+  std::string text;
+  while (const auto event = parser.Next(rest)) {
+    EXPECT_LE(event->content.size(), kMaxPacketBytes);
+    if (event->content.starts_with("O") && event->content != "OK") {
+      text += FromHex(event->content.substr(1)).value();
+    }
+  }
+  EXPECT_TRUE(target_.monitor_text == text) << text.size();
+}
+
 TEST_F(ClientTest, MonitorEndsWithCtrlC) {
-  target_.monitor_repeats = 1 << 30;
-  target_.monitor_text = "x";
-  const std::string packet = MakePacket("qRcmd,7073") + "\x03";
-  ASSERT_EQ(static_cast<ssize_t>(packet.size()),
-            write(debugger_.get(), packet.data(), packet.size()));
+  target_.monitor_repeats = SIZE_MAX;
+  EXPECT_EQ("+", Ask(MakePacket("qRcmd,7073")));
+  EXPECT_TRUE(Ask("\x03").ends_with(MakePacket("OK")));
+  EXPECT_EQ("+" + MakePacket("QC2a"), Ask(MakePacket("qC")));
+}
+
+TEST_F(ClientTest, MonitorEndsWithItsClient) {
+  target_.monitor_repeats = SIZE_MAX;
+  EXPECT_EQ("+", Ask(MakePacket("qRcmd,7073")));
+  debugger_.Reset();
   client_->OnReadable();
-  EXPECT_FALSE(client_->done());
+  EXPECT_TRUE(client_->done());
+  EXPECT_EQ(-1, client_->monitor());
+}
+
+TEST_F(ClientTest, MonitorWhoseTextIsNotTakenWaits) {
+  target_.monitor_repeats = SIZE_MAX;
+  target_.monitor_text = std::string(4000, 'a');
+  EXPECT_EQ("+", Ask(MakePacket("qRcmd,7073")));
+  for (int turn = 0; turn < 10000 && client_->monitor() >= 0; ++turn) client_->OnMonitor();
+  EXPECT_EQ(-1, client_->monitor());
+  client_->CheckTime(Client::Clock::now() + std::chrono::seconds(40));
+  EXPECT_TRUE(client_->done());
 }
 
 TEST_F(ClientTest, NoiseDoesNotBreakIt) {
