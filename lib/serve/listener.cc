@@ -19,7 +19,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr int kBacklog = 16;
+constexpr int kBacklog = 128;
 /// Then its machine is asked whether it is still there.
 constexpr int kKeepIdleSeconds = 60;
 
