@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "kcoredump/text.h"
 #include "kernel/arch.h"
@@ -116,8 +117,8 @@ std::vector<DebugThread> KernelTarget::ListThreads() {
     for (std::string& note : list.value().findings.notes) AddNote(std::move(note));
     for (const Task& task : list.value().tasks) {
       if (task.pid == 0 || task.pid >= kFirstIdleId) continue;
-      if (!tasks_.emplace(task.pid, KnownTask{task.address, task.cpu}).second) continue;
       const bool running = stacks_ && stacks_->IsRunning(task.address).value_or(false);
+      if (!tasks_.emplace(task.pid, KnownTask{task.address, task.cpu, running}).second) continue;
       threads.push_back({task.pid, task.comm, ExtraOf(task, running), task.cpu});
     }
   }
@@ -131,11 +132,9 @@ std::vector<DebugThread> KernelTarget::ListThreads() {
 
 /// A CPU that no task runs on was idle when the kernel died.
 void KernelTarget::AddIdleThreads(std::vector<DebugThread>& threads) const {
-  std::map<uint32_t, bool> busy;
+  std::set<uint32_t> busy;
   for (const auto& [pid, task] : tasks_) {
-    if (task.cpu && stacks_ && stacks_->IsRunning(task.address).value_or(false)) {
-      busy[*task.cpu] = true;
-    }
+    if (task.cpu && task.running) busy.insert(*task.cpu);
   }
   for (const auto& [cpu, values] : cpus_) {
     if (busy.count(cpu) != 0) continue;
@@ -144,12 +143,11 @@ void KernelTarget::AddIdleThreads(std::vector<DebugThread>& threads) const {
   }
 }
 
-std::optional<RegisterValues> KernelTarget::RegistersOfCpu(uint32_t thread) {
+std::optional<RegisterValues> KernelTarget::RegistersOfCpu(uint32_t thread) const {
   std::optional<uint32_t> cpu;
   const auto task = tasks_.find(thread);
   if (task != tasks_.end()) {
-    const bool running = stacks_ && stacks_->IsRunning(task->second.address).value_or(false);
-    if (running) cpu = task->second.cpu;
+    if (task->second.running) cpu = task->second.cpu;
   } else if (thread >= kFirstIdleId) {
     cpu = thread - kFirstIdleId;
   }

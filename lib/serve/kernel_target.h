@@ -44,6 +44,7 @@ class KernelTarget : public DebugTarget {
   struct KnownTask {
     uint64_t address = 0;
     std::optional<uint32_t> cpu;
+    bool running = false;
   };
   void FindStacks();
   void FindCpus();
@@ -51,7 +52,7 @@ class KernelTarget : public DebugTarget {
   void AddIdleThreads(std::vector<DebugThread>& threads) const;
   /// The registers that the dump has of the CPU that runs a task; nothing: none does, or it has
   /// none.
-  [[nodiscard]] std::optional<RegisterValues> RegistersOfCpu(uint32_t thread);
+  [[nodiscard]] std::optional<RegisterValues> RegistersOfCpu(uint32_t thread) const;
 
   Kernel& kernel_;
   Session& session_;

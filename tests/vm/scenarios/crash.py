@@ -10,6 +10,7 @@ import subprocess
 from vmlab import disk, initramfs
 from vmlab.errors import LabError, check
 
+from . import debuggers
 from .context import capture, check_accounts, zstd_test
 
 CRASH_CMDLINE = "console=ttyS0 quiet loglevel=1 panic=-1 irqpoll nr_cpus=1 reset_devices"
@@ -58,7 +59,9 @@ def panic(context):
     check_cpus(info)
     check(context.host("verify", snapshot) is not None, "verify")
     check_log(context.host("log", "-f", snapshot).decode())
-    check_cpus(json.loads(context.host("info", "-f", snapshot, "--json")))
+    info = json.loads(context.host("info", "-f", snapshot, "--json"))
+    check_cpus(info)
+    print(debuggers.judge_dead(context, snapshot, info["cpus"]))
     got = context.host("read", "linux_banner", "256", "--raw", "-f", snapshot)
     check(got.startswith(banner.encode()), f"linux_banner reads {got}")
     print(f"crash: {snapshot.stat().st_size / 1e6:.1f} MB, {outcome.report['pages']}")
