@@ -66,7 +66,8 @@ struct ServeOptions {
 ///
 /// Threads are the tasks of the list of processes, by pid. A task that sleeps has the registers of
 /// the function that it called the scheduler from; one that runs has those of its CPU's note in
-/// the dump of a kernel that died, and none otherwise. Nothing of a live kernel is kept: every
+/// the dump of a kernel that died, and none otherwise; where no thread has a program counter, the
+/// first one's is 0, for debuggers want one to attach. Nothing of a live kernel is kept: every
 /// packet reads anew.
 [[nodiscard]] Status Serve(Kernel& kernel, const ServeOptions& options);
 

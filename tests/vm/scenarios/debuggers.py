@@ -5,6 +5,7 @@ A snapshot is looked at over a pipe and over TCP; the live kernel from outside i
 """
 
 import json
+import pathlib
 import re
 import subprocess
 import threading
@@ -21,6 +22,7 @@ PATTERN_PAGES = 3
 PASSING = ("kcoredump", "sh", "base64", "awk", "ls", "dd", "cat", "sleep")
 MONITORS = ("ps 1", "log --tail 3", "sym linux_banner schedule")
 READ_ONLY = "read-only"
+BACKTRACES = pathlib.Path(__file__).parent.parent / "gdb_backtraces.py"
 GUEST_PORT = "/dev/vport0p1"
 CONNECT_SECONDS = 30
 
@@ -173,11 +175,8 @@ def judge_threads(threads, before, after):
 
 def judge_counters(threads, before, after, symbols):
     """Whoever has not run all the while has its program counter where /proc/PID/stack begins."""
-    addresses = {}
-    for address, _, name, _ in symbols:
-        addresses.setdefault(name, set()).add(address)
-    asleep = {pid: task.stack[0] for pid, task in before.tasks.items() if task.stack and task.state in "SDITt"
-              and pid in after.tasks and after.tasks[pid].switches == task.switches}
+    addresses = addresses_by_name(symbols)
+    asleep = {pid: stack[0] for pid, stack in stacks_of_sleepers(before, after).items()}
     wrong = {}
     for pid, (function, offset) in asleep.items():
         counter = threads[pid][2]
@@ -186,6 +185,39 @@ def judge_counters(threads, before, after, symbols):
     check(len(asleep) > 40 and not wrong, f"of {len(asleep)} program counters of sleeping tasks (guest's, gdb's): {wrong}")
     functions = {function for function, _ in asleep.values()}
     return f"{len(asleep)} sleep in {len(functions)} functions"
+
+
+def addresses_by_name(symbols):
+    """Several functions may have one name."""
+    addresses = {}
+    for address, _, name, _ in symbols:
+        addresses.setdefault(name, set()).add(address)
+    return addresses
+
+
+def stacks_of_sleepers(before, after):
+    """What /proc/PID/stack said of tasks that have not run between two looks."""
+    return {pid: task.stack for pid, task in before.tasks.items() if task.stack and task.state in "SDITt"
+            and pid in after.tasks and after.tasks[pid].switches == task.switches}
+
+
+def judge_backtraces(context, snapshot, vmlinux, before, after, symbols):
+    """With the kernel's debuginfo gdb finds all that /proc/PID/stack lists of sleeping tasks, frame by frame."""
+    gdb = Gdb([f"file {vmlinux}", f"target remote | {context.need('kcoredump')} serve --stdio -f {snapshot}"],
+              {"stacks": f"source {BACKTRACES}", "banner": "x/s linux_banner", "bt": "bt"})
+    said = gdb.run(context.folder)
+    check(f'"{before.version.strip()}\\n"' in said["banner"], f"gdb's banner: {said['banner']}")
+    found = json.loads(said["stacks"].partition("BACKTRACES ")[2].splitlines()[0])
+    addresses = addresses_by_name(symbols)
+    asleep = stacks_of_sleepers(before, after)
+    wrong = {}
+    for pid, stack in asleep.items():
+        counters = found[str(pid)][:len(stack)]
+        right = [counter - offset in addresses[function] for counter, (function, offset) in zip(counters, stack)]
+        if len(counters) < len(stack) or not all(right):
+            wrong[before.tasks[pid].comm] = stack, [hex(counter) for counter in counters]
+    check(len(asleep) > 30 and not wrong, f"bt of {len(wrong)} of {len(asleep)} sleeping tasks (guest's, gdb's): {wrong}")
+    return f"bt of {len(asleep)} sleeping tasks, {sum(map(len, asleep.values()))} frames"
 
 
 def judge_lldb(serve, stage, threads, guard):

@@ -52,7 +52,7 @@ class Gdb:
 
 def switch_to(pid):
     """The command that chooses a thread by its number in the kernel, not by gdb's."""
-    return f"python [thread.switch() for thread in gdb.selected_inferior().threads() if {pid} in thread.ptid]"
+    return f"python [thread.switch() for thread in gdb.selected_inferior().threads() if thread.ptid[1] == {pid}]"
 
 
 def parse_threads(text):
