@@ -63,6 +63,8 @@ std::string Refusal(const std::vector<std::string>& words) {
     if (word.starts_with("--file") || (is_short && word.find('f') != std::string::npos)) {
       return "the image is the one that is served: leave " + word + " out\n";
     }
+    if (word.starts_with("--follow"))
+      return "a debugger waits for its end, which --follow has not\n";
   }
   return {};
 }

@@ -23,6 +23,7 @@ struct DebugThread {
   std::string name;   ///< hostile text
   std::string extra;  ///< what else is to be said of it
   std::optional<uint32_t> cpu;
+  bool on_cpu = false;  ///< it runs there
 };
 
 /// Takes text that a command printed; empty text asks whether to go on. False: stop.

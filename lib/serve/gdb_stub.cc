@@ -203,13 +203,16 @@ const DebugThread* GdbStub::FindThread(uint64_t id) const {
   return at == threads_.end() ? nullptr : &*at;
 }
 
-/// Until one is chosen, the first whose program counter is known: debuggers look at it at once.
+/// Until one is chosen, the first whose program counter is known: debuggers look at it at once. Of
+/// a kernel that died, whoever was on a CPU comes first.
 uint32_t GdbStub::CurrentThread() {
   if (current_ != 0) return current_;
   if (threads_.empty()) ListThreads();
-  for (const DebugThread& thread : threads_) {
-    if (!target_.ReadRegisters(thread.id)[kRip]) continue;
-    return current_ = thread.id;
+  for (const bool on_cpu : {true, false}) {
+    for (const DebugThread& thread : threads_) {
+      if (thread.on_cpu != on_cpu || !target_.ReadRegisters(thread.id)[kRip]) continue;
+      return current_ = thread.id;
+    }
   }
   return current_ = nowhere_ = threads_.empty() ? 1 : threads_.front().id;
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "serve/kernel_target.h"
 
-#include <elf.h>
-
 #include <algorithm>
 #include <cstring>
 #include <set>
 
+#include "inspect/cpus.h"
 #include "kcoredump/text.h"
 #include "kernel/arch.h"
 
@@ -15,7 +14,7 @@ namespace kcoredump {
 namespace {
 
 /// NR_CPUS of the largest kernels.
-constexpr uint32_t kMaxCpuNotes = 8192;
+constexpr uint64_t kMaxCpus = 8192;
 /// A live kernel's lists may be torn in another way each time.
 constexpr size_t kMaxTargetNotes = 64;
 /// What a thread is called when the list of tasks cannot be had.
@@ -90,21 +89,32 @@ void KernelTarget::FindStacks() {
   stacks_ = std::move(stacks.value());
 }
 
-/// The notes stand in the order of the CPUs (kernel: fs/proc/vmcore.c, update_note_header_size). A
-/// snapshot of a kernel that lives on has them empty.
+/// QEMU's dumps have a note for each CPU, /proc/vmcore for those that were online.
 void KernelTarget::FindCpus() {
   const Architecture* arch = session_.facts().arch;
-  const auto notes = session_.source().notes().Parse();
-  if (arch == nullptr || !notes.ok()) return;
-  uint32_t cpu = 0;
-  for (const Note& note : notes.value()) {
-    if (note.owner != "CORE" || note.type != NT_PRSTATUS || cpu == kMaxCpuNotes) continue;
-    const auto registers = arch->RegistersOf(note.data);
-    if (registers && registers->instruction_pointer != 0) {
-      cpus_.emplace(cpu, FromUserRegs(registers->general));
-    }
-    ++cpu;
+  if (arch == nullptr) return;
+  const auto found = RegistersInNotes(session_.source(), *arch);
+  const std::vector<uint32_t> online = OnlineCpus();
+  for (uint32_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) continue;
+    cpus_.emplace(online.size() == found.size() ? online[i] : i, FromUserRegs(found[i]->general));
   }
+}
+
+/// Empty: not known.
+std::vector<uint32_t> KernelTarget::OnlineCpus() {
+  std::vector<uint32_t> online;
+  const auto mask = session_.FindSymbol("__cpu_online_mask");
+  const auto types = session_.Types();
+  if (!mask || !types.ok()) return online;
+  const auto bytes = types.value()->SizeOf("struct cpumask");
+  if (!bytes.ok()) return online;
+  std::vector<std::byte> bits(std::min<uint64_t>(bytes.value(), kMaxCpus / 8));
+  if (!session_.kernel().Read(*mask, bits).ok()) return online;
+  for (uint32_t cpu = 0; cpu < bits.size() * 8; ++cpu) {
+    if ((std::to_integer<uint32_t>(bits[cpu / 8]) >> cpu % 8 & 1) != 0) online.push_back(cpu);
+  }
+  return online;
 }
 
 std::vector<DebugThread> KernelTarget::ListThreads() {
@@ -119,14 +129,15 @@ std::vector<DebugThread> KernelTarget::ListThreads() {
       if (task.pid == 0 || task.pid >= kFirstIdleId) continue;
       const bool running = stacks_ && stacks_->IsRunning(task.address).value_or(false);
       if (!tasks_.emplace(task.pid, KnownTask{task.address, task.cpu, running}).second) continue;
-      threads.push_back({task.pid, task.comm, ExtraOf(task, running), task.cpu});
+      threads.push_back({task.pid, task.comm, ExtraOf(task, running), task.cpu, running});
     }
   }
   if (stacks_) {
     for (std::string& note : stacks_->Notes()) AddNote(std::move(note));
   }
   AddIdleThreads(threads);
-  if (threads.empty()) threads.push_back({kOnlyThread, "kernel", "its tasks are not known", {}});
+  if (threads.empty())
+    threads.push_back({kOnlyThread, "kernel", "its tasks are not known", {}, false});
   return threads;
 }
 
@@ -138,8 +149,8 @@ void KernelTarget::AddIdleThreads(std::vector<DebugThread>& threads) const {
   }
   for (const auto& [cpu, values] : cpus_) {
     if (busy.count(cpu) != 0) continue;
-    threads.push_back(
-        {kFirstIdleId + cpu, "swapper/" + std::to_string(cpu), "the idle task, on a CPU", cpu});
+    threads.push_back({kFirstIdleId + cpu, "swapper/" + std::to_string(cpu),
+                       "the idle task, on a CPU", cpu, true});
   }
 }
 

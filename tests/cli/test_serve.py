@@ -142,9 +142,10 @@ class Answers(ServeCase):
         for command in (f"read 0 -f {self.path('secret')}", f"info --file={self.path('secret')}", "info -f/etc/passwd",
                         f"convert {self.image} {self.path('copy')}", f"capture -o {self.path('copy')}",
                         f"log convert {self.image} {self.path('copy')}", f"export isf -o {self.path('copy')}",
-                        "serve --stdio", "../../bin/sh", "", "'"):
+                        "log --follow", "serve --stdio", "../../bin/sh", "", "'"):
             text = self.client.monitor(command)
             self.assertNotEqual("", text, command)
+            self.assertNotIn("secret\n", text)
         self.assertEqual(["core", "secret"], self.names())
 
     def test_a_monitor_command_ends_with_ctrl_c_and_keeps_nobody_waiting(self):

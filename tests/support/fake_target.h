@@ -17,8 +17,8 @@ class FakeTarget : public DebugTarget {
 
   std::vector<DebugThread> ListThreads() override {
     ++listings;
-    return {{.id = 1, .name = "init", .extra = "state S", .cpu = 0},
-            {.id = 0x2a, .name = "a<&\"\x1b", .extra = "state R", .cpu = {}}};
+    return {{.id = 1, .name = "init", .extra = "state S", .cpu = 0, .on_cpu = false},
+            {.id = 0x2a, .name = "a<&\"\x1b", .extra = "state R", .cpu = {}, .on_cpu = true}};
   }
   RegisterValues ReadRegisters(uint32_t thread) override {
     RegisterValues values;

@@ -35,8 +35,10 @@ def panic(context):
     image = disk.make_ext4(context.folder / "disk", 1024, content)
     files = kexec_files()
     loader = next(path.name for path in files if path.name.startswith("ld-linux"))
-    with context.guest(files, disks=[image], memory=1024, cpus=2, cmdline="crashkernel=256M") as guest:
+    with context.guest(files, disks=[image], memory=1024, cpus=3, cmdline="crashkernel=256M") as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
+        # One CPU's registers are missing, and it is not the last.
+        guest.must("echo 0 >/sys/devices/system/cpu/cpu1/online")
         guest.must("echo marker-before-the-crash >/dev/kmsg")
         guest.must(f"/bin/{loader} --library-path /bin /bin/kexec -p /mnt/vmlinuz --initrd=/mnt/initrd "
                    f"--command-line='{CRASH_CMDLINE}'", timeout=120)

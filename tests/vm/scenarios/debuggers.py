@@ -252,9 +252,13 @@ def judge_dead(context, snapshot, cpus):
     gdb = Gdb([f"target remote | {context.need('kcoredump')} serve --stdio -f {snapshot}"],
               {"threads": "info threads", "registers": "thread apply all -q -s info registers rip rsp cs"})
     said = gdb.run(context.folder)
-    counters = {counter for _, words, counter in parse_threads(said["threads"]).values() if "on a CPU" in words}
+    threads = parse_threads(said["threads"]).values()
+    counters = {counter for _, words, counter in threads if "on a CPU" in words}
+    check(re.search(r"^\* .*on a CPU", said["threads"], re.M), f"gdb does not begin with who died: {said['threads']}")
+    idle = [name for name, *_ in threads if name.startswith("swapper/")]
+    check(set(idle) <= {"swapper/0", "swapper/2"}, f"CPU 1 was offline, and gdb has {idle}")
     right = {int(cpu["instruction_pointer"], 16) for cpu in cpus}
     check(counters == right, f"program counters of tasks on CPUs: {counters}, the notes have {right}")
     pointers = set(re.findall(r"^rsp +(0x[0-9a-f]+).*\ncs +0x10 ", said["registers"], re.M))
     check(len(pointers) >= len(right), f"gdb has stack pointers and cs of {pointers} only")
-    return f"{len(counters)} CPUs in gdb"
+    return f"{len(counters)} CPUs in gdb, idle: {idle}"
