@@ -56,6 +56,7 @@ void AddSchema(CLI::App& app, Context& context);
 
 /// kcoredump.1 and kcoredump-COMMAND.1 for each command, made from the tree, in an existing folder.
 void WriteManPages(const CLI::App& app, const std::string& folder);
+void AddServe(CLI::App& app, Context& context);
 
 /// "kcoredump: …" on standard error, safe for a terminal.
 void PrintError(const std::string& message);

@@ -103,6 +103,7 @@ int main(int argc, char** argv) {
   AddMod(app, context);
   AddVmalloc(app, context);
   AddSchema(app, context);
+  AddServe(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

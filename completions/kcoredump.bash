@@ -26,6 +26,7 @@ declare -gA _kcoredump_options=(
   [mod]="-h --help -f --file --json --json-lines"
   [schema]="-h --help"
   [vmalloc]="-h --help --from-memory -f --file --json --json-lines"
+  [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
@@ -35,9 +36,10 @@ declare -gA _kcoredump_values=(
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
   [--progress]="auto bar json none" [--syntax]="att intel"
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
+  [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

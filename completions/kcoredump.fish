@@ -26,6 +26,7 @@ complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
+complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -143,3 +144,10 @@ complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON 
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump schema 2>/dev/null)'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l unix -r -F -d 'Listen at a socket in the file system'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l allow-remote -d 'Let other machines in'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on standard output'

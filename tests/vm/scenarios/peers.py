@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The unpacked snapshot in the tools that people open vmcores with: crash, drgn, makedumpfile, gdb."""
+"""The unpacked snapshot in the tools that people open vmcores with: crash, drgn, makedumpfile, gdb. And the packed one
+in this machine's gdb, by `serve`, with debuginfo.
+"""
 
 import dataclasses
 import json
@@ -8,12 +10,13 @@ import re
 import shutil
 import subprocess
 
-from vmlab import kernels, peers
+from vmlab import disk, kernels, peers
 from vmlab.elf import PAGE, Core
 from vmlab.errors import check
 from vmlab.pattern import PAGES, pattern_page
-from vmlab.texts import task_comm
+from vmlab.texts import Texts, gather, parse_kallsyms, task_comm
 
+from . import debuggers
 from .context import capture, prepare_pattern
 
 HOLDER = "guest_pattern"
@@ -53,7 +56,7 @@ def run(context):
             continue
         work = context.folder / ("5-level" if la57 else "4-level")
         work.mkdir()
-        truth = take(context, work, la57)
+        truth = take(context, work, la57, tools.vmlinux)
         print(f"{work.name}: {len(truth.tasks)} lasting tasks, {len(truth.modules)} modules, "
               f"KASLR offset {truth.stext - LINKED_STEXT:#x}", flush=True)
         open_everywhere(tools, work, truth)
@@ -62,8 +65,8 @@ def run(context):
                 path.unlink()
 
 
-def take(context, work, la57):
-    """Capture a guest to work/core, unpacked; return what the guest said."""
+def take(context, work, la57, vmlinux):
+    """Capture a guest to work/core, unpacked; return what the guest said. gdb attaches to the snapshot before that."""
     image = context.disk(name=f"{work.name}.disk")
     with context.guest([context.pattern], disks=[image], cpus=2, la57=la57) as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
@@ -72,19 +75,26 @@ def take(context, work, la57):
         said = {name: guest.must(command) for name, command in (
             ("modules", "cat /proc/modules"), ("messages", "dmesg"), ("release", "uname -r"),
             ("symbols", "grep -E ' (_stext|linux_banner)$' /proc/kallsyms"))}
+        guest.must(f"cat /proc/kallsyms >/mnt/kallsyms\n{gather('/mnt/before')}")
         capture(guest, f"-o /mnt/{work.name}.elf.zst").expect(0)
+        guest.must(gather("/mnt/after"))
         after = parse_tasks(guest.must(LIST_TASKS))
         guest.must("sync")
         snapshot = context.pull(image, f"/{work.name}.elf.zst")
+    for name in ("before", "after"):
+        disk.pull_folder(image, f"/{name}", work)
+    symbols = parse_kallsyms(context.pull(image, "/kallsyms").read_text())
     pathlib.Path(image).unlink()
+    print("gdb, attached to the snapshot: " + debuggers.judge_backtraces(
+        context, snapshot, vmlinux, Texts(work / "before"), Texts(work / "after"), symbols), flush=True)
     context.unpack(snapshot).rename(work / "core")
     for name, options in OURS.items():
         context.host("convert", snapshot, work / name, *options.split(), "--progress", "none")
     snapshot.rename(work / SNAPSHOT)
     put_module(context, work)
-    symbols = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
+    addresses = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
     return Truth(said["release"].strip(), dict(before.items() & after.items()), parse_modules(said["modules"]),
-                 message_texts(said["messages"]), symbols["_stext"], symbols["linux_banner"])
+                 message_texts(said["messages"]), addresses["_stext"], addresses["linux_banner"])
 
 
 def put_module(context, work):
