@@ -76,11 +76,7 @@ Status PhysicalSpace::LoadBlock(uint64_t address) {
   const Range phys = source_->BlockAround(PhysAddr{address});
   block_ = nullptr;
   if (!phys.Contains(address)) return {};
-  block_ = cache_->Find(phys.begin);
-  // Where a capture ended, blocks of different lengths begin at the same place.
-  if (block_ != nullptr && block_->phys.Contains(address)) return {};
-  KCD_ASSIGN(block_, Fill(phys));
-  cache_->Insert(block_);
+  KCD_ASSIGN(block_, cache_->Get(phys, [&] { return Fill(phys); }));
   return {};
 }
 
