@@ -53,6 +53,7 @@ void AddPs(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
+void AddMount(CLI::App& app, Context& context);
 
 /// "kcoredump: …" on standard error, safe for a terminal.
 void PrintError(const std::string& message);

@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   AddMod(app, context);
   AddVmalloc(app, context);
   AddServe(app, context);
+  AddMount(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

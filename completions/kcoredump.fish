@@ -25,6 +25,7 @@ complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
+complete -c kcoredump -n __fish_use_subcommand -a mount -d 'Show a kernel as a folder'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -139,3 +140,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l unix -r -F -d 'L
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l allow-remote -d 'Let other machines in'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -l json -d 'JSON on standard output'
