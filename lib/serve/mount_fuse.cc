@@ -317,7 +317,7 @@ class FuseMount {
     if (fuse_session_mount(session_, path.c_str()) != 0) return Failure(path);
     mounted_ = true;
     const int fd = fuse_session_fd(session_);
-    // Several threads wait for one request; those that find it taken must not block.
+    // Who waits for a request must notice a cancellation.
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return SystemError(path, errno);
     return {};
   }
@@ -349,15 +349,25 @@ class FuseMount {
     return fuse_session_exited(session_) != 0 || (cancel_ != nullptr && cancel_->load());
   }
 
+  /// The next request; 0: there will be none. One thread waits for it at a time: a request that
+  /// woke all would cost more than it takes to answer.
+  [[nodiscard]] int Receive(fuse_buf& request) {
+    const std::lock_guard lock(turn_);
+    while (!done()) {
+      const int count = fuse_session_receive_buf(session_, &request);
+      if (count != -EAGAIN && count != -EINTR) return count;
+      pollfd wait{.fd = fuse_session_fd(session_), .events = POLLIN, .revents = 0};
+      poll(&wait, 1, kCancelPollMs);
+    }
+    return 0;
+  }
+
   void Work() {
     fuse_buf request{};
-    while (!done()) {
-      pollfd wait{.fd = fuse_session_fd(session_), .events = POLLIN, .revents = 0};
-      if (poll(&wait, 1, kCancelPollMs) <= 0) continue;
-      const int count = fuse_session_receive_buf(session_, &request);
-      if (count > 0) fuse_session_process_buf(session_, &request);
-      if (count < 0 && count != -EAGAIN && count != -EINTR) fuse_session_exit(session_);
+    for (int count = Receive(request); count > 0; count = Receive(request)) {
+      fuse_session_process_buf(session_, &request);
     }
+    fuse_session_exit(session_);
     std::free(request.mem);
   }
 
@@ -365,6 +375,7 @@ class FuseMount {
   const std::atomic<bool>* cancel_;
   fuse_session* session_ = nullptr;
   bool mounted_ = false;
+  std::mutex turn_;
 };
 
 }  // namespace
