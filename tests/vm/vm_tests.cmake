@@ -41,6 +41,7 @@ add_vm_test(hwpoison 6.1-generic)
 add_vm_test(panic 6.1 sid)
 add_vm_test(formats 6.1)  # Debian 12's makedumpfile knows kernels up to about 6.1
 add_vm_test(foreign 6.1)
+add_vm_test(folder 6.1)
 if(KCOREDUMP_PEERS)
   add_vm_test(peers 6.1)
   set_tests_properties(vm.peers.6.1 PROPERTIES TIMEOUT 1800)
