@@ -269,6 +269,10 @@ Status CheckFuse() {
                      "there is no /dev/fuse: load the module (as root: modprobe fuse), or give it "
                      "to the container (--device /dev/fuse --cap-add SYS_ADMIN)");
   }
+  if (access("/dev/fuse", R_OK | W_OK) != 0) {
+    return MakeError(ErrorCode::kPermission,
+                     "you may not open /dev/fuse; as root: chmod 666 /dev/fuse, as udev has it");
+  }
   if (geteuid() == 0 || HaveFusermount()) return {};
   return MakeError(ErrorCode::kPermission,
                    "fusermount3 is not installed (Debian's package fuse3), and without it only "
@@ -279,13 +283,14 @@ Status CheckFuse() {
 Result<std::string> CheckFolder(const std::string& folder) {
   std::error_code error;
   const std::filesystem::path path = std::filesystem::canonical(folder, error);
+  const bool is_folder = !error && std::filesystem::is_directory(path, error);
   if (error.value() == ENOTCONN) {
     return InvalidArgument(folder +
                            " is what a mount left behind that was killed; free it with "
                            "fusermount3 -u or umount");
   }
   if (error) return InvalidArgument(folder + ": " + error.message());
-  if (!std::filesystem::is_directory(path, error)) return InvalidArgument(folder + " is no folder");
+  if (!is_folder) return InvalidArgument(folder + " is no folder");
   if (!std::filesystem::is_empty(path, error)) {
     return InvalidArgument(folder + (error ? ": " + error.message() : " is not empty"));
   }

@@ -39,6 +39,10 @@ def is_mounted(folder):
         return any(line.split()[1] == str(folder) for line in file)
 
 
+def unmount_words(folder):
+    return ["umount", folder] if os.geteuid() == 0 else ["fusermount3", "-u", folder]
+
+
 @unittest.skipIf(why_not(), f"no FUSE mount here: {why_not()}")
 class MountCase(cli.TestCase):
     def setUp(self):
@@ -316,9 +320,16 @@ class End(MountCase):
 
     def test_umount_ends_the_program(self):
         folder = self.mount(self.core)
-        words = ["umount", folder] if os.geteuid() == 0 else ["fusermount3", "-u", folder]
-        subprocess.run(words, check=True, timeout=cli.TIMEOUT_S)
+        subprocess.run(unmount_words(folder), check=True, timeout=cli.TIMEOUT_S)
         self.assertEqual(0, self.server.wait(timeout=cli.TIMEOUT_S))
+
+    def test_what_a_killed_program_leaves_behind(self):
+        folder = self.mount(self.core)
+        self.server.kill()
+        self.server.communicate(timeout=cli.TIMEOUT_S)
+        result = self.expect(cli.USAGE, "mount", "-f", self.core, folder)
+        self.assertIn("umount", result.err)
+        subprocess.run(unmount_words(folder), check=True, timeout=cli.TIMEOUT_S)
 
     def test_events_as_json(self):
         folder = self.mount(self.core, "--json")
@@ -350,25 +361,25 @@ class Refusals(cli.TestCase):
         self.path("junk").write_bytes(b"junk" * 100)
         self.refused(cli.CORRUPT, "junk", "-f", self.path("junk"), self.path("empty"))
 
-    @unittest.skipUnless(os.geteuid() == 0 and not why_not(), "hiding /dev/fuse takes root")
-    def test_without_dev_fuse(self):
-        done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh", cli.program, "mount", "-f",
-             self.core, self.path("empty")], capture_output=True, check=False, timeout=cli.TIMEOUT_S)
-        self.assertEqual(cli.REFUSED, done.returncode, done.stderr)
-        self.assertIn(b"modprobe fuse", done.stderr)
-
-    @unittest.skipUnless(os.geteuid() == 0 and not why_not(), "becoming another user takes root")
-    @unittest.skipIf(os.path.exists("/usr/bin/fusermount3"), "fusermount3 is installed")
-    def test_without_fusermount(self):
+    def refused_with(self, preparation, word, *, user=0):
+        """`preparation`, shell text, changes what the program sees: in a mount namespace of its own."""
         os.chmod(self.folder, 0o755)
-        os.chmod(self.core, 0o644)
+        os.chown(self.path("empty"), user, user)
         shutil.copy(cli.program, self.path("kcoredump"))
-        os.chown(self.path("empty"), NOBODY, NOBODY)
-        done = subprocess.run([self.path("kcoredump"), "mount", "-f", self.core, self.path("empty")], user=NOBODY,
-                              group=NOBODY, extra_groups=[], capture_output=True, check=False, timeout=cli.TIMEOUT_S)
+        self.path("device").touch()
+        words = ["unshare", "-m", "sh", "-ec", preparation + '\nexec "$@"', self.path("device"), "setpriv",
+                 f"--reuid={user}", f"--regid={user}", "--clear-groups", self.path("kcoredump"), "mount", "-f",
+                 self.core, self.path("empty")]
+        done = subprocess.run(words, capture_output=True, check=False, timeout=cli.TIMEOUT_S)
         self.assertEqual(cli.REFUSED, done.returncode, done.stderr)
-        self.assertIn(b"fusermount3", done.stderr)
+        self.assertIn(word, done.stderr.decode())
+
+    @unittest.skipUnless(os.geteuid() == 0 and not why_not(), "hiding things takes root")
+    def test_without_what_it_takes(self):
+        hide = "test ! -e /usr/bin/fusermount3 || mount --bind /dev/null /usr/bin/fusermount3"
+        self.refused_with("mount -t tmpfs none /dev", "modprobe fuse")
+        self.refused_with('chmod 600 "$0"; mount --bind "$0" /dev/fuse', "may not open /dev/fuse", user=NOBODY)
+        self.refused_with(f'chmod 666 "$0"; mount --bind "$0" /dev/fuse; {hide}', "fusermount3", user=NOBODY)
 
 
 if __name__ == "__main__":

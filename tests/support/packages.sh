@@ -5,7 +5,7 @@ BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev liblzo2-
   libxxhash-dev libfuse3-dev libbpf-dev libre2-dev libcapstone-dev libcli11-dev nlohmann-json3-dev"
 VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring kexec-tools
   python3"
-TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev
+TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev fuse3
   bsdextrautils fish zsh procps"
 BENCH_PACKAGES="makedumpfile time zstd libbenchmark-dev libkdumpfile-dev libgtest-dev"
 
