@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <variant>
 
 #include "base/error.h"
@@ -256,8 +257,12 @@ Result<std::shared_ptr<FolderFile>> MountFolder::OpenFile(uint64_t inode) {
 /// same for everybody who has it open.
 Result<const VirtualImage*> MountFolder::Image(MountImageKind kind) {
   const std::lock_guard lock(images_mutex_);
-  KCD_ASSIGN(const auto* image,
-             images_[static_cast<size_t>(kind)].Get([&] { return MakeImage(kind); }));
+  const auto make = [&] { return MakeImage(kind); };
+  KCD_ASSIGN(const auto* image, images_[static_cast<size_t>(kind)].Get(make));
+  // Forged headers may put memory anywhere.
+  if ((*image)->bytes() > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) {
+    return MakeError(ErrorCode::kLimitExceeded, "an image larger than a file can be");
+  }
   return static_cast<const VirtualImage*>(image->get());
 }
 

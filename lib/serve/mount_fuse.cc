@@ -143,27 +143,21 @@ bool AddEntry(fuse_req_t request, const FolderEntry& entry, uint64_t cookie,
 /// other.
 void AnswerList(fuse_req_t request, fuse_ino_t inode, size_t room, off_t after,
                 fuse_file_info* /*info*/) {
-  static constexpr uint64_t kOwnEntries = 2;  // "." and ".."
+  static constexpr uint64_t kOwnEntries = 2;
   Answered(request, [&] {
-    const auto entries = FolderOf(request).List(inode);
-    if (!entries.ok()) {
-      FolderOf(request).TellNote(entries.error().message);
-      return (void)fuse_reply_err(request, ErrnoOf(entries.error()));
+    auto listed = FolderOf(request).List(inode);
+    if (!listed.ok()) {
+      FolderOf(request).TellNote(listed.error().message);
+      return (void)fuse_reply_err(request, ErrnoOf(listed.error()));
     }
+    std::vector<FolderEntry> entries = {{.name = ".", .inode = inode, .is_folder = true},
+                                        {.name = "..", .inode = inode, .is_folder = true}};
+    entries.insert(entries.end(), listed.value().begin(), listed.value().end());
     std::vector<char> listing;
-    uint64_t own = 1;
-    bool fits = true;
-    for (const char* name : {".", ".."}) {
-      if (static_cast<uint64_t>(after) < own && fits) {
-        fits = AddEntry(request, {.name = name, .inode = inode, .is_folder = true}, own, listing,
-                        room);
-      }
-      ++own;
-    }
-    for (const FolderEntry& entry : entries.value()) {
-      const uint64_t cookie = entry.inode + kOwnEntries;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const uint64_t cookie = i < kOwnEntries ? i + 1 : entries[i].inode + kOwnEntries;
       if (cookie <= static_cast<uint64_t>(after)) continue;
-      if (!fits || !AddEntry(request, entry, cookie, listing, room)) break;
+      if (!AddEntry(request, entries[i], cookie, listing, room)) break;
     }
     fuse_reply_buf(request, listing.data(), listing.size());
   });

@@ -96,5 +96,19 @@ TEST_F(MountFolderTest, WhatCannotBeMadeIsAnErrorThatSaysWhy) {
   EXPECT_FALSE(folder_->List(Inode("proc")).ok());
 }
 
+TEST(MountFolder, MemoryAtTheTopOfAllAddressesMakesNoRawFile) {
+  test::ElfBuilder elf;
+  elf.AddRaw(test::LoadHeader(test::kDirectMap, uint64_t{1} << 63, 16 * test::kPage));
+  const test::MemoryFile file(elf.Build());
+  const auto folder = MountFolder::Open(file.path(), {}, nullptr);
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  const auto raw = folder.value()->Lookup(kRootInode, "memory.raw");
+  ASSERT_TRUE(raw.ok());
+  EXPECT_EQ(folder.value()->Facts(raw.value()).value().bytes, 0U);
+  const auto opened = folder.value()->OpenFile(raw.value());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kLimitExceeded);
+}
+
 }  // namespace
 }  // namespace kcoredump

@@ -41,7 +41,9 @@ dd if=proc/%(pid)d/mem bs=4096 skip=%(page)d count=1 2>/dev/null | grep -q 'chan
 same proc/%(pid)d/mem %(page)d stale-mem
 same memory.raw %(frame)d stale-raw
 dd if=proc/%(pid)d/mem bs=4096 count=1 2>&1 | grep -q 'Input/output error' || echo no-EIO
-for i in 1 2; do echo "<5>folder: line $i" >/dev/kmsg; tail -n 1 dmesg | grep -q "folder: line $i" || echo dmesg-$i; done
+for i in 1 2; do
+  echo "<5>folder: line $i" >/dev/kmsg; tail -n 1 dmesg | grep -q "folder: line $i" || echo dmesg-$i
+done
 cmp -s /proc/kallsyms kallsyms || echo kallsyms
 cmp -s /sys/kernel/btf/vmlinux btf/vmlinux || echo btf
 { echo x >vmcore; } 2>&1 | grep -q 'Read-only file system' || echo writable
@@ -58,7 +60,8 @@ true
 def run(context):
     """One guest, looked at by itself and afterwards."""
     image = context.disk()
-    with context.guest([context.need("pattern"), context.need("tasks")], disks=[image], memory=256, la57=False) as guest:
+    files = [context.need("pattern"), context.need("tasks")]
+    with context.guest(files, disks=[image], memory=256, la57=False) as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
         words = prepare_pattern(guest)
         tasks = start_tasks(guest)
@@ -119,7 +122,7 @@ def check_texts(folder, truth, tasks):
               f"{file.read_bytes()[:200]!r} in the folder")
     odd = (folder / f"proc/{tasks['other']}/cmdline").read_bytes()
     check(b"\0two words\0tab\\x09here\0\\x1b[31mred\0" in odd, f"the odd arguments are {odd!r}")
-    check(b"kcoredump" in (folder / "dmesg").read_bytes() or (folder / "dmesg").stat().st_size > 10000, "dmesg is short")
+    check((folder / "dmesg").read_bytes().count(b"\n") > 100, "dmesg is short")
     print(f"texts: {len(truth)} files as the guest has them", flush=True)
 
 
@@ -157,8 +160,8 @@ def check_tools(context, folder):
     if shutil.which("gdb"):
         banner = context.host("sym", "linux_banner", "-f", folder / "vmcore").decode().split()
         address = next(word for word in banner if word.startswith("0x"))
-        done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"core-file {folder / 'vmcore'}", "-ex", f"x/s {address}"],
-                              capture_output=True, text=True, check=False, timeout=TOOL_SECONDS,
+        words = ["gdb", "-nx", "-batch", "-ex", f"core-file {folder / 'vmcore'}", "-ex", f"x/s {address}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=TOOL_SECONDS,
                               stdin=subprocess.DEVNULL)
         check('"Linux version ' in done.stdout, f"gdb: {done.stdout[-600:]}{done.stderr[-600:]}")
         print("gdb reads linux_banner in vmcore", flush=True)
