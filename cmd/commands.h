@@ -50,6 +50,7 @@ void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);
 void AddLog(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
+void AddMaps(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   AddSearch(app, context);
   AddLog(app, context);
   AddPs(app, context);
+  AddMaps(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
   AddServe(app, context);

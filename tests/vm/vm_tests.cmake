@@ -12,7 +12,7 @@ include(vm/ladder/ladder.cmake)
 enable_language(C)
 add_executable(guest_pattern vm/guest_pattern.c)
 target_link_options(guest_pattern PRIVATE -static)
-add_executable(guest_tasks vm/guest_tasks.c)
+add_executable(guest_tasks vm/guest_opener.c vm/guest_tasks.c)
 target_link_options(guest_tasks PRIVATE -static)
 target_link_libraries(guest_tasks PRIVATE Threads::Threads)
 
