@@ -32,7 +32,7 @@ void AddMount(CLI::App& app, Context& context) {
       app.add_subcommand("mount", "Show a kernel, live or dead, as a folder that other tools open");
   command->footer(
       "In it: vmcore (ELF), vmcore.kdump, memory.raw, memory.lime, kallsyms, btf/vmlinux, dmesg,\n"
-      "info.json, proc/PID/{comm,cmdline,mem}. Read-only, and for you alone.\n\n"
+      "info.json, proc/PID/{comm,cmdline,maps,mem}. Read-only, and for you alone.\n\n"
       "  kcoredump mount -f web1.elf.zst /mnt &\n"
       "  crash /mnt/vmcore vmlinux\n"
       "  umount /mnt\n\n" +

@@ -21,8 +21,8 @@ constexpr size_t kMaxNotesTold = 1000;
 /// The inodes of a process's folder and files: kProcessBase + pid * kProcessInodes, and then these.
 constexpr uint64_t kProcessBase = uint64_t{1} << 32;
 constexpr uint64_t kProcessInodes = 8;
-constexpr std::string_view kProcessFiles[] = {"", "comm", "cmdline", "mem"};
-constexpr uint64_t kProcessMemory = 3;
+constexpr std::string_view kProcessFiles[] = {"", "comm", "cmdline", "maps", "mem"};
+constexpr uint64_t kProcessMemory = 4;
 
 struct ProcessInode {
   uint32_t pid = 0;

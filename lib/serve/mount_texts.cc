@@ -2,6 +2,8 @@
 #include "serve/mount_texts.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -37,6 +39,27 @@ std::string ProcessText(const Task& task, ProcessTextKind kind) {
   std::string text;
   for (const std::string& argument : task.arguments.value_or(std::vector<std::string>())) {
     text += Escaped(argument) + '\0';
+  }
+  return text;
+}
+
+/// As kernel: fs/proc/task_mmu.c, show_map_vma: names stand below each other.
+std::string MapsText(const std::vector<Mapping>& mappings) {
+  static constexpr size_t kNameColumn = 73;
+  std::string text;
+  for (const Mapping& mapping : mappings) {
+    std::array<char, 128> fields{};
+    std::snprintf(fields.data(), fields.size(), "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ",
+                  mapping.start, mapping.end, mapping.readable ? 'r' : '-',
+                  mapping.writable ? 'w' : '-', mapping.executable ? 'x' : '-',
+                  mapping.shared ? 's' : 'p', mapping.offset, mapping.device_major,
+                  mapping.device_minor, mapping.inode);
+    std::string line = fields.data();
+    if (!mapping.name.empty()) {
+      line.resize(std::max(line.size(), kNameColumn), ' ');
+      line += Escaped(mapping.name) + (mapping.deleted ? " (deleted)" : "");
+    }
+    text += line + "\n";
   }
   return text;
 }
@@ -132,7 +155,22 @@ Result<MountText> MountTexts::OfProcess(uint32_t pid, ProcessTextKind kind) {
   if (found == tasks_.end()) {
     return MakeError(ErrorCode::kNotFound, "no process " + std::to_string(pid));
   }
-  return std::make_shared<const std::string>(ProcessText(found->second, kind));
+  if (kind != ProcessTextKind::kMaps) {
+    return std::make_shared<const std::string>(ProcessText(found->second, kind));
+  }
+  KCD_ASSIGN(std::string text, MakeMaps(pid));
+  return std::make_shared<const std::string>(std::move(text));
+}
+
+Result<std::string> MountTexts::MakeMaps(uint32_t pid) {
+  const auto list = ListMappings(kernel_, pid);
+  // A kernel thread or a zombie has none.
+  if (!list.ok() && list.error().code == ErrorCode::kInvalidArgument) return std::string();
+  if (!list.ok()) return list.error();
+  for (const std::string& note : list.value().findings.notes) {
+    note_("proc/" + std::to_string(pid) + "/maps: " + note);
+  }
+  return MapsText(list.value().mappings);
 }
 
 Result<size_t> MountTexts::ReadProcess(uint32_t pid, uint64_t address, std::span<std::byte> out) {

@@ -15,6 +15,7 @@
 
 #include "inspect/session.h"
 #include "kcoredump/kernel.h"
+#include "kcoredump/maps.h"
 #include "kcoredump/tasks.h"
 
 namespace kcoredump {
@@ -25,10 +26,13 @@ using MountText = std::shared_ptr<const std::string>;
 /// The files that tell of the kernel as a whole.
 enum class MountTextKind : uint8_t { kKallsyms, kBtf, kLog, kInfo };
 /// Those of a process.
-enum class ProcessTextKind : uint8_t { kComm, kCommandLine };
+enum class ProcessTextKind : uint8_t { kComm, kCommandLine, kMaps };
 
-/// As the files of /proc/PID, but with control characters escaped: people show them on terminals.
+// As the files of /proc/PID, but with control characters escaped: people show them on terminals.
+
+/// comm or cmdline.
 [[nodiscard]] std::string ProcessText(const Task& task, ProcessTextKind kind);
+[[nodiscard]] std::string MapsText(const std::vector<Mapping>& mappings);
 
 /// What a kernel tells, as files. Any thread may call any method; they take turns, for there is one
 /// Kernel. A dead kernel's texts are made once, a live one's at each call.
@@ -63,6 +67,7 @@ class MountTexts {
   [[nodiscard]] Result<std::string> MakeKallsyms();
   [[nodiscard]] Result<std::string> MakeLog();
   [[nodiscard]] Status LoadTasks();
+  [[nodiscard]] Result<std::string> MakeMaps(uint32_t pid);
   void TellCaveats();
   [[nodiscard]] bool live() const { return kernel_.session().live(); }
 

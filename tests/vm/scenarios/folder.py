@@ -14,12 +14,13 @@ from vmlab.errors import Skip, check
 from vmlab.folder import mounted, need_fuse
 from vmlab.pattern import PAGES, parse_runs, pattern_page
 
+from . import responder
 from .context import capture, prepare_pattern
 from .stage import start_tasks
 
 TOOL_SECONDS = 120
 # By pid: what is the same for as long as they live. The others' names or arguments are escaped, or cut.
-SAME = ("pattern", "title", "threads", "stopped", "huge", "zombie")
+SAME = ("pattern", "title", "threads", "stopped", "huge", "zombie", "opener")
 START = r"""
 mkdir /folder; kcoredump mount /folder >/tmp/mount.log 2>&1 &
 echo $! >/tmp/mount.pid
@@ -30,7 +31,7 @@ cat /tmp/mount.log; grep ' /folder ' /proc/mounts
 LIVE_CHECKS = r"""
 cd /folder
 for pid in %(pids)s; do
-  for name in comm cmdline; do cmp -s /proc/$pid/$name proc/$pid/$name || echo $name-of-$pid; done
+  for name in comm cmdline maps; do cmp -s /proc/$pid/$name proc/$pid/$name || echo $name-of-$pid; done
 done
 page() { dd if=$1 bs=4096 skip=$2 count=1 2>/dev/null | md5sum; }
 same() { [ "$(page /proc/%(pid)d/mem %(page)d)" = "$(page $1 $2)" ] || echo "$3"; }
@@ -63,16 +64,17 @@ def run(context):
     files = [context.need("pattern"), context.need("tasks")]
     with context.guest(files, disks=[image], memory=256, la57=False) as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
+        guest.must(responder.MAKE_MOUNTS)
         words = prepare_pattern(guest)
         tasks = start_tasks(guest)
         capture(guest, "-o /mnt/x.elf.zst").expect(0)
         guest.must("cp /proc/kallsyms /mnt/; cp /sys/kernel/btf/vmlinux /mnt/; mkdir /mnt/words\n"
-                   f"for pid in {pids_of(tasks)}; do for name in comm cmdline; do\n"
+                   f"for pid in {pids_of(tasks)}; do for name in comm cmdline maps; do\n"
                    "cat /proc/$pid/$name >/mnt/words/$pid-$name; done; done; sync")
         snapshot = context.pull(image, "/x.elf.zst")
         truth = {name: context.pull(image, f"/{name}") for name in ("kallsyms", "vmlinux")}
         truth |= {(tasks[name], word): context.pull(image, f"/words/{tasks[name]}-{word}")
-                  for name in SAME for word in ("comm", "cmdline")}
+                  for name in SAME for word in ("comm", "cmdline", "maps")}
         area = int(re.search(r"^area (0x\w+)", words, re.M)[1], 16)
         check_live(guest, tasks, area, parse_runs(words))
     need_fuse()
