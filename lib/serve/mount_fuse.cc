@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 
 #include "base/cpus.h"
 #include "base/error.h"
@@ -47,6 +48,14 @@ struct OpenHandle {
   bool direct = false;  ///< not by way of the kernel's page cache
 };
 
+/// What the operations work on.
+struct MountState {
+  MountFolder& folder;
+  std::mutex mutex;
+  /// Open files: of those that are open at the end the kernel speaks no more.
+  std::unordered_map<const OpenHandle*, std::unique_ptr<OpenHandle>> open;
+};
+
 int ErrnoOf(const Error& error) {
   switch (error.code) {
     case ErrorCode::kNotFound:
@@ -60,9 +69,11 @@ int ErrnoOf(const Error& error) {
   }
 }
 
-MountFolder& FolderOf(fuse_req_t request) {
-  return *static_cast<MountFolder*>(fuse_req_userdata(request));
+MountState& StateOf(fuse_req_t request) {
+  return *static_cast<MountState*>(fuse_req_userdata(request));
 }
+
+MountFolder& FolderOf(fuse_req_t request) { return StateOf(request).folder; }
 
 OpenHandle& HandleOf(const fuse_file_info* info) {
   return *reinterpret_cast<OpenHandle*>(info->fh);
@@ -181,13 +192,25 @@ void AnswerOpen(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
     info->noflush = 1;
     auto handle = std::make_unique<OpenHandle>(
         OpenHandle{.file = std::move(file.value()), .direct = info->direct_io != 0});
-    info->fh = reinterpret_cast<uint64_t>(handle.get());
-    if (fuse_reply_open(request, info) == 0) (void)handle.release();
+    OpenHandle* const key = handle.get();
+    info->fh = reinterpret_cast<uint64_t>(key);
+    MountState& state = StateOf(request);
+    {
+      const std::lock_guard lock(state.mutex);
+      state.open.emplace(key, std::move(handle));
+    }
+    if (fuse_reply_open(request, info) == 0) return;
+    const std::lock_guard lock(state.mutex);
+    state.open.erase(key);
   });
 }
 
 void AnswerRelease(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* info) {
-  delete &HandleOf(info);
+  {
+    MountState& state = StateOf(request);
+    const std::lock_guard lock(state.mutex);
+    state.open.erase(&HandleOf(info));
+  }
   fuse_reply_err(request, 0);
 }
 
@@ -294,7 +317,7 @@ Result<std::string> CheckFolder(const std::string& folder) {
 class FuseMount {
  public:
   FuseMount(MountFolder& folder, const std::atomic<bool>* cancel)
-      : folder_(folder), cancel_(cancel) {}
+      : state_{.folder = folder, .mutex = {}, .open = {}}, cancel_(cancel) {}
   FuseMount(const FuseMount&) = delete;
   FuseMount& operator=(const FuseMount&) = delete;
   ~FuseMount() {
@@ -310,7 +333,7 @@ class FuseMount {
     std::string options = kMountOptions;
     char* words[] = {name, option, options.data()};
     fuse_args arguments = FUSE_ARGS_INIT(3, words);
-    session_ = fuse_session_new(&arguments, &kOperations, sizeof(kOperations), &folder_);
+    session_ = fuse_session_new(&arguments, &kOperations, sizeof(kOperations), &state_);
     fuse_opt_free_args(&arguments);
     if (session_ == nullptr) return Failure("FUSE");
     if (fuse_session_mount(session_, path.c_str()) != 0) return Failure(path);
@@ -370,7 +393,7 @@ class FuseMount {
     std::free(request.mem);
   }
 
-  MountFolder& folder_;
+  MountState state_;
   const std::atomic<bool>* cancel_;
   fuse_session* session_ = nullptr;
   bool mounted_ = false;

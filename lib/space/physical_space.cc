@@ -83,13 +83,15 @@ Status PhysicalSpace::LoadBlock(uint64_t address) {
 Result<std::shared_ptr<const CachedBlock>> PhysicalSpace::Fill(const Range& phys) {
   auto block = std::make_shared<CachedBlock>();
   block->phys = phys;
-  block->content.resize(phys.size());
+  // Most blocks are zero: memory of their own, which the kernel would have to clear, is for others.
+  if (filling_.size() < phys.size()) filling_.resize(phys.size());
+  const auto content = std::span(filling_).first(phys.size());
   ReadReport report;
-  KCD_TRY(reader_->Read(PhysAddr{phys.begin}, block->content, report));
+  KCD_TRY(reader_->Read(PhysAddr{phys.begin}, content, report));
   for (const PageRun& run : report.runs) {
     if (IsHole(run.outcome) && !run.is_known_zero()) block->holes.push_back(run);
   }
-  if (IsZero(block->content)) block->content = {};
+  if (!IsZero(content)) block->content.assign(content.begin(), content.end());
   return std::shared_ptr<const CachedBlock>(std::move(block));
 }
 
