@@ -100,10 +100,12 @@ int main(int argc, char** argv) {
   AddSearch(app, context);
   AddLog(app, context);
   AddPs(app, context);
+  AddMaps(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
   AddSchema(app, context);
   AddServe(app, context);
+  AddMount(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -26,7 +26,9 @@ declare -gA _kcoredump_options=(
   [mod]="-h --help -f --file --json --json-lines"
   [schema]="-h --help"
   [vmalloc]="-h --help --from-memory -f --file --json --json-lines"
+  [maps]="-h --help -f --file --json"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
+  [mount]="-h --help -f --file --json"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
@@ -39,7 +41,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -88,7 +90,7 @@ _kcoredump() {
     _kcoredump_words "isf" "$cur"
   elif [[ $command == schema ]]; then
     _kcoredump_words "$(kcoredump schema 2>/dev/null)" "$cur"
-  elif [[ $command == verify || $command == convert ]]; then
+  elif [[ $command == verify || $command == convert || $command == mount ]]; then
     _kcoredump_files
   fi
 }

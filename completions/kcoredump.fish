@@ -23,10 +23,12 @@ complete -c kcoredump -n __fish_use_subcommand -a vtop -d 'Translate a virtual a
 complete -c kcoredump -n __fish_use_subcommand -a search -d 'Find bytes, text or words in memory'
 complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
+complete -c kcoredump -n __fish_use_subcommand -a maps -d 'List what a process has mapped'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
+complete -c kcoredump -n __fish_use_subcommand -a mount -d 'Show a kernel as a folder'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -134,6 +136,9 @@ complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json-lines -d 'An object a line'
 
+complete -c kcoredump -n '__fish_seen_subcommand_from maps' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from maps' -l json -d 'JSON on standard output'
+
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json-lines -d 'An object a line'
@@ -151,3 +156,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l unix -r -F -d 'L
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l allow-remote -d 'Let other machines in'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -l json -d 'JSON on standard output'

@@ -166,9 +166,9 @@ void Session::AddModulesSymbols(const TypeCatalog& types, SymbolTable::Builder& 
   }
 }
 
-Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
+Result<std::vector<std::byte>> Session::KernelBtf() {
   const auto blob = state_->evidence.KernelBtf();
-  if (!blob.empty()) return TypeCatalog::Load(blob, state_->evidence.ModulesBtf());
+  if (!blob.empty()) return std::vector(blob.begin(), blob.end());
   if (live()) {
     return MakeError(ErrorCode::kNotFound,
                      "this kernel offers no BTF (/sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF)");
@@ -187,6 +187,13 @@ Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
   if (Status read = kernel().Read(start.value(), bytes); !read.ok()) {
     return std::move(read.error()).WithContext("BTF in memory");
   }
+  return bytes;
+}
+
+Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
+  const auto blob = state_->evidence.KernelBtf();
+  if (!blob.empty()) return TypeCatalog::Load(blob, state_->evidence.ModulesBtf());
+  KCD_ASSIGN(const std::vector<std::byte> bytes, KernelBtf());
   return TypeCatalog::Load(bytes, {});
 }
 

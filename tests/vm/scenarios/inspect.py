@@ -18,7 +18,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import debuggers, judge, judge_memory, schemas
+from . import debuggers, judge, judge_memory, responder, schemas
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -93,7 +93,7 @@ def take_moment(guest, stage, number):
                   f"2>/dev/null >>{folder}/pagemap_{name}" for first, count, _ in stretches]
     lines += [f"dd if=/proc/kcore bs={PAGE} skip={offset // PAGE} count=1 2>/dev/null >>{folder}/kcore"
               for offset in stage.vmalloc_pages.values()]
-    guest.must("\n".join(lines))
+    guest.must("\n".join([*lines, responder.gather(stage, folder)]))
 
 
 def read_moment(stage, folder):
@@ -186,6 +186,7 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_kernel_pages(answers, stage.kernel_addresses)
     yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before, after, truth)
     yield lambda: judge_memory.check_process_memory(answers, digest)
+    yield from responder.checks(answers, one.folder, other.folder)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
 
 

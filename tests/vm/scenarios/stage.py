@@ -9,6 +9,7 @@ from vmlab.elf import PAGE, Core
 from vmlab.pattern import MAGIC, PAGES, parse_runs, pattern_page
 from vmlab.texts import parse_kallsyms, parse_modules, parse_vmallocinfo
 
+from . import responder
 from .answers import BULK
 from .context import prepare_pattern
 
@@ -72,6 +73,7 @@ def prepare(context, guest, image):
     guest.must("mount -t ext4 /dev/vda /mnt; mkdir /mnt/lists; echo 1 >/proc/sys/kernel/kptr_restrict\n"
                "echo madvise >/sys/kernel/mm/transparent_hugepage/enabled")
     words = prepare_pattern(guest)
+    guest.must(responder.MAKE_MOUNTS)
     tasks = start_tasks(guest)
     guest.must(MAKE_CODE)
     guest.must(FILL_LOG % (LINES_TO_WRAP_THE_LOG, "\u00e9"))
@@ -203,4 +205,5 @@ def questions_about(stage, search, search_text, pages):
         questions[f"vtop_{name}"] = f"{BULK} $K vtop --pid {stage.tasks[name]} --json $F <$IN/vtop_{name}"
     for index, address in enumerate(stage.vmalloc_pages):
         questions[f"page_{index}"] = f"$K read {address:#x} {PAGE} --raw $F"
+    questions.update(responder.questions(stage))
     return questions
