@@ -64,7 +64,9 @@ int main(int argc, char** argv) {
   AddSearch(app, context);
   AddLog(app, context);
   AddPs(app, context);
+  AddFiles(app, context);
   AddMaps(app, context);
+  AddMounts(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
   AddServe(app, context);

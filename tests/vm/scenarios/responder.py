@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What an incident responder asks, against the guest's /proc: mappings.
+"""What an incident responder asks, against the guest's /proc: mappings, files, mounts.
 
 Part of the scenario `inspect`: MAKE_MOUNTS before the guest's tasks start, gather() at each moment, questions()
 among the others, checks() of each source.
 """
 
+import base64
 import re
 
 from vmlab.errors import check
@@ -20,22 +21,34 @@ mount -t tmpfs -o ro,nodiratime under /lab/over
 mount -t tmpfs over /lab/over
 mount -t tmpfs shared /lab/shared; mount --make-shared /lab/shared
 """
-MAPPED = ("opener",)
+OWNER = "opener"  # whose mappings and files are asked for
+SUPER_OPTIONS = ("rw", "ro", "sync", "dirsync", "mand", "lazytime")
+# busybox has no way to write a link's text as it is but this one.
+GATHER = r"""
+cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
+cd /proc/%(pid)d/fdinfo
+for fd in *; do echo "== $fd"; cat $fd; done >%(folder)s/fdinfo
+cd ../fd; for fd in * ../cwd ../root ../exe; do printf '%%s\t' $fd; readlink -n $fd | base64 -w 0; echo; done >%(folder)s/links
+cd /
+"""
 
 
 def gather(stage, folder):
     """The guest's commands that add to `folder` what its /proc says."""
-    return "\n".join(f"cat /proc/{stage.tasks[name]}/maps >{folder}/maps_{name}" for name in MAPPED)
+    return GATHER % {"pid": stage.tasks[OWNER], "folder": folder}
 
 
 def questions(stage):
     """Shell text by name, as stage.questions_about()'s."""
-    return {f"maps_{name}": f"$K maps {stage.tasks[name]} --json $F" for name in MAPPED}
+    return {"maps": f"$K maps {stage.tasks[OWNER]} --json $F", "files": f"$K files {stage.tasks[OWNER]} --json $F",
+            "mounts": "$K mounts --json $F"}
 
 
 def checks(answers, before, after):
     """What is to be checked of one source, as functions. `before` and `after` are folders that gather() filled."""
     yield lambda: check_maps(answers, before, after)
+    yield lambda: check_files(answers, before, after)
+    yield lambda: check_mounts(answers, before, after)
 
 
 def unescape(text):
@@ -48,18 +61,18 @@ def read(folder, name):
     return (folder / name).read_bytes().decode(errors="replace")
 
 
+def check_lines(what, got, right, later):
+    """What stands still is told in full, in its order."""
+    check(right == later, f"{what} changed in the guest")
+    wrong = next(((ours, theirs) for ours, theirs in zip(got, right) if ours != theirs), None)
+    check(got == right, f"{what}: {len(got)}, the guest has {len(right)}; the first that differs (said, right): {wrong}")
+    return f"{len(right)} {what}"
+
+
 def check_maps(answers, before, after):
-    """Every line of /proc/PID/maps, in its order."""
-    count = 0
-    for name in MAPPED:
-        right = parse_maps(read(before, f"maps_{name}"))
-        check(right == parse_maps(read(after, f"maps_{name}")), f"the mappings of {name} changed")
-        got = [mapping_words(mapping) for mapping in answers.ask(f"maps_{name}").json()["mappings"]]
-        wrong = next(((ours, theirs) for ours, theirs in zip(got, right) if ours != theirs), None)
-        check(got == right, f"maps: {len(got)} of {name}, the guest has {len(right)}; the first that differs "
-              f"(said, right): {wrong}")
-        count += len(right)
-    return f"{count} mappings"
+    """Every line of /proc/PID/maps."""
+    got = [mapping_words(mapping) for mapping in answers.ask("maps").json()["mappings"]]
+    return check_lines("mappings", got, parse_maps(read(before, "maps")), parse_maps(read(after, "maps")))
 
 
 def parse_maps(text):
@@ -79,3 +92,66 @@ def mapping_words(mapping):
     name = (mapping["name"] or "") + (" (deleted)" if mapping["deleted"] else "")
     return (int(mapping["start"], 16), int(mapping["end"], 16), mapping["permissions"], int(mapping["offset"], 16),
             mapping["device"], mapping["inode"], name)
+
+
+def check_files(answers, before, after):
+    """Every link of /proc/PID/fd, cwd, root and exe, and every fdinfo."""
+    files = answers.ask("files").json()["files"]
+    got = {("../" + file["role"] if file["role"] else str(file["descriptor"])):
+           (file["path"] or "") + (" (deleted)" if file["deleted"] else "") for file in files}
+    right, later = (parse_links(read(folder, "links")) for folder in (before, after))
+    text = check_lines("files", sorted(got.items()), sorted(right.items()), sorted(later.items()))
+    infos = parse_fdinfo(read(before, "fdinfo"))
+    for file in files:
+        if file["descriptor"] is None:
+            continue
+        info = infos[file["descriptor"]]
+        said = {"pos": str(file["position"]), "flags": file["flags"], "ino": str(file["inode"])}
+        # Up to 5.13 there is no inode in fdinfo.
+        check(all(said[key] == info[key] for key in said if key in info), f"files: {file}, fdinfo says {info}")
+    return text
+
+
+def parse_links(text):
+    """Targets by name of the link."""
+    links = (line.split("\t") for line in text.splitlines())
+    return {name: base64.b64decode(target).decode(errors="replace") for name, target in links}
+
+
+def parse_fdinfo(text):
+    """What each descriptor's file says first: position, flags, mount and inode."""
+    infos = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "==":
+            info = infos[int(value)] = {}
+        else:
+            key, _, value = line.partition(":")
+            info.setdefault(key, value.strip())
+    return infos
+
+
+def check_mounts(answers, before, after):
+    """Every line of /proc/1/mountinfo, without what each type of file system adds of its own."""
+    mounts = answers.ask("mounts").json()["mounts"]
+    got = [mount_words(mount) for mount in mounts if mount["visible"]]
+    return check_lines("mounts", got, *(parse_mountinfo(read(folder, "mountinfo")) for folder in (before, after)))
+
+
+def parse_mountinfo(text):
+    """(id, parent, device, root, place, options, propagation, type, source, the file system's options) of each."""
+    mounts = []
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        words, rest = left.split(" "), right.split(" ")
+        mounts.append((int(words[0]), int(words[1]), words[2], unescape(words[3]), unescape(words[4]),
+                       words[5].split(","), words[6:], rest[0], unescape(rest[1]),
+                       [option for option in rest[2].split(",") if option in SUPER_OPTIONS]))
+    return mounts
+
+
+def mount_words(mount):
+    """A mount of the product's JSON, as parse_mountinfo() has it."""
+    propagation = [f"{kind}:{mount[f'{kind}_group']}" for kind in ("shared", "master") if mount[f"{kind}_group"]]
+    return (mount["id"], mount["parent_id"], mount["device"], mount["root"], mount["mount_point"], mount["options"],
+            propagation, mount["type"], mount["source"], mount["super_options"])
