@@ -53,6 +53,7 @@ void AddPs(CLI::App& app, Context& context);
 void AddFiles(CLI::App& app, Context& context);
 void AddMaps(CLI::App& app, Context& context);
 void AddMounts(CLI::App& app, Context& context);
+void AddSockets(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);

@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   AddFiles(app, context);
   AddMaps(app, context);
   AddMounts(app, context);
+  AddSockets(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
   AddServe(app, context);

@@ -26,6 +26,7 @@ declare -gA _kcoredump_options=(
   [files]="-h --help -f --file --json"
   [maps]="-h --help -f --file --json"
   [mounts]="-h --help --pid -f --file --json"
+  [sockets]="-h --help -f --file --json"
   [mod]="-h --help -f --file --json"
   [vmalloc]="-h --help --from-memory -f --file --json"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
@@ -41,7 +42,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps files maps mounts mod vmalloc serve"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps files maps mounts sockets mod vmalloc serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -25,6 +25,7 @@ complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a files -d 'List what a process has open'
 complete -c kcoredump -n __fish_use_subcommand -a maps -d 'List what a process has mapped'
 complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounted'
+complete -c kcoredump -n __fish_use_subcommand -a sockets -d 'List sockets and who has them open'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
@@ -138,6 +139,9 @@ complete -c kcoredump -n '__fish_seen_subcommand_from maps' -l json -d 'JSON on 
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l pid -x -d 'In this mount namespace'
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'

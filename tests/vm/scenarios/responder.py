@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What an incident responder asks, against the guest's /proc: mappings, files, mounts.
+"""What an incident responder asks, against the guest's /proc: mappings, files, mounts, sockets.
 
 Part of the scenario `inspect`: MAKE_MOUNTS before the guest's tasks start, gather() at each moment, questions()
 among the others, checks() of each source.
 """
 
 import base64
+import collections
+import ipaddress
 import re
 
 from vmlab.errors import check
@@ -23,9 +25,14 @@ mount -t tmpfs shared /lab/shared; mount --make-shared /lab/shared
 """
 OWNER = "opener"  # whose mappings and files are asked for
 SUPER_OPTIONS = ("rw", "ro", "sync", "dirsync", "mand", "lazytime")
+SOCKET_TABLES = ("tcp", "tcp6", "udp", "udp6", "raw", "unix", "netlink", "packet")
+STATES = ("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+          "LAST_ACK", "LISTEN", "CLOSING")
+TYPES = ("stream", "dgram", "raw", "rdm", "seqpacket")
 # busybox has no way to write a link's text as it is but this one.
 GATHER = r"""
 cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
+for table in %(tables)s; do cat /proc/net/$table >%(folder)s/net_$table; done
 cd /proc/%(pid)d/fdinfo
 for fd in *; do echo "== $fd"; cat $fd; done >%(folder)s/fdinfo
 cd ../fd; for fd in * ../cwd ../root ../exe; do printf '%%s\t' $fd; readlink -n $fd | base64 -w 0; echo; done >%(folder)s/links
@@ -35,13 +42,13 @@ cd /
 
 def gather(stage, folder):
     """The guest's commands that add to `folder` what its /proc says."""
-    return GATHER % {"pid": stage.tasks[OWNER], "folder": folder}
+    return GATHER % {"pid": stage.tasks[OWNER], "folder": folder, "tables": " ".join(SOCKET_TABLES)}
 
 
 def questions(stage):
     """Shell text by name, as stage.questions_about()'s."""
     return {"maps": f"$K maps {stage.tasks[OWNER]} --json $F", "files": f"$K files {stage.tasks[OWNER]} --json $F",
-            "mounts": "$K mounts --json $F"}
+            "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F"}
 
 
 def checks(answers, before, after):
@@ -49,6 +56,7 @@ def checks(answers, before, after):
     yield lambda: check_maps(answers, before, after)
     yield lambda: check_files(answers, before, after)
     yield lambda: check_mounts(answers, before, after)
+    yield lambda: check_sockets(answers, before, after)
 
 
 def unescape(text):
@@ -155,3 +163,65 @@ def mount_words(mount):
     propagation = [f"{kind}:{mount[f'{kind}_group']}" for kind in ("shared", "master") if mount[f"{kind}_group"]]
     return (mount["id"], mount["parent_id"], mount["device"], mount["root"], mount["mount_point"], mount["options"],
             propagation, mount["type"], mount["source"], mount["super_options"])
+
+
+def check_sockets(answers, before, after):
+    """Every line of /proc/net's tables, and who has the opener's sockets."""
+    sockets = answers.ask("sockets").json()["sockets"]
+    counts = []
+    for table in SOCKET_TABLES:
+        right, later = (collections.Counter(parse_sockets(table, read(folder, f"net_{table}")))
+                        for folder in (before, after))
+        got = collections.Counter(socket_words(table, socket) for socket in sockets
+                                  if socket["listed"] and socket["protocol"] == table)
+        # Connections that end are forgotten in time.
+        lost, invented = (right & later) - got, got - (right | later)
+        check(right and not lost and not invented,
+              f"sockets: of {len(right)} in /proc/net/{table} it lacks {list(lost)}; of its own it has {list(invented)}")
+        counts.append(f"{sum(right.values())} {table}")
+    links = parse_links(read(before, "links"))
+    right = {int(name): int(target[8:-1]) for name, target in links.items() if target.startswith("socket:")}
+    got = {owner["descriptor"]: socket["inode"] for socket in sockets for owner in socket["owners"]
+           if owner["comm"] == "guest_tasks"}
+    check(got == right, f"sockets: of the opener's descriptors (inodes) {got}, the guest says {right}")
+    return ", ".join(counts) + f" sockets, {len(right)} of the opener"
+
+
+def parse_sockets(table, text):
+    """What each line of a table of /proc/net tells, in a tuple."""
+    lines = [line.split() for line in text.splitlines()[1:]]
+    if table == "unix":
+        return [(TYPES[int(words[4], 16) - 1], words[3] == "00010000", int(words[6]),
+                 " ".join(words[7:])) for words in lines]
+    if table == "netlink":
+        return [(int(words[1]), int(words[2]), int(words[9])) for words in lines]
+    if table == "packet":
+        return [(TYPES[int(words[2]) - 1], int(words[3], 16), int(words[4]), int(words[8])) for words in lines]
+    return [(*parse_end(words[1]), *parse_end(words[2]), STATES[int(words[3], 16) - 1], int(words[7]), int(words[9]))
+            for words in lines]
+
+
+def parse_end(text):
+    """Address and port of "0100007F:10E1", whose words of 32 bits are in the machine's order."""
+    address, port = text.split(":")
+    data = b"".join(bytes.fromhex(address[at:at + 8])[::-1] for at in range(0, len(address), 8))
+    return str(ipaddress.ip_address(data)), int(port, 16)
+
+
+def socket_words(table, socket):
+    """A socket of the product's JSON, as parse_sockets() has it."""
+    inode = socket["inode"] or 0
+    if table == "unix":
+        return socket["type"], socket["state"] == "LISTEN", inode, socket["local"] or ""
+    if table == "netlink":
+        return socket["netlink_protocol"], signed(socket["local_port"]), inode
+    if table == "packet":
+        return socket["type"], socket["local_port"], socket["remote_port"], inode
+    state = "CLOSE" if socket["state"] == "UNCONNECTED" else socket["state"]
+    return (str(ipaddress.ip_address(socket["local"])), socket["local_port"],
+            str(ipaddress.ip_address(socket["remote"])), socket["remote_port"], state, socket["uid"] or 0, inode)
+
+
+def signed(number):
+    """A port id, as /proc/net/netlink writes those that the kernel chose."""
+    return number - (1 << 32) if number >> 31 else number
