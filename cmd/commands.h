@@ -45,6 +45,7 @@ void AddVerify(CLI::App& app, Context& context);
 void AddRead(CLI::App& app, Context& context);
 void AddDis(CLI::App& app, Context& context);
 void AddPrint(CLI::App& app, Context& context);
+void AddList(CLI::App& app, Context& context);
 void AddSym(CLI::App& app, Context& context);
 void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);

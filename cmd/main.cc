@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   AddRead(app, context);
   AddDis(app, context);
   AddPrint(app, context);
+  AddList(app, context);
   AddSym(app, context);
   AddVtop(app, context);
   AddSearch(app, context);

@@ -17,6 +17,7 @@ declare -gA _kcoredump_options=(
   [read]="-h --help --phys --raw --width --symbols -f --file --json"
   [dis]="-h --help --function --bytes --syntax -f --file --json"
   [print]="-h --help --depth --max --layout -f --file --json"
+  [list]="-h --help --show --max -f --file --json"
   [sym]="-h --help --max -f --file --json"
   [vtop]="-h --help --pid -f --file --json"
   [search]="-h --help --hex --word --regex --width --ignore-case --align --space --range --max
@@ -42,7 +43,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps files maps mounts sockets mod vmalloc serve"
+_kcoredump_commands="capture convert export info verify read dis print list sym vtop search log ps files maps mounts sockets mod vmalloc serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "base/try.h"
 #include "inspect/open_file.h"
 #include "kcoredump/text.h"
+#include "symbol/chain_walk.h"
 #include "symbol/maple_walk.h"
 #include "symbol/record.h"
 
@@ -48,9 +48,8 @@ class MapReader {
   [[nodiscard]] Status FindFields();
   void FindNames();
   [[nodiscard]] Status WalkTree(uint64_t mm);
-  void WalkChain(uint64_t first);
-  /// False: enough.
-  bool Keep(const Record& vma);
+  void WalkOldList(uint64_t first);
+  void Keep(const Record& vma);
   [[nodiscard]] Mapping Describe(const Record& vma);
   void DescribeFile(const Record& vma, Mapping& mapping);
   [[nodiscard]] std::string NameWithoutFile(const Record& vma, const Mapping& mapping);
@@ -188,15 +187,14 @@ Mapping MapReader::Describe(const Record& vma) {
   return mapping;
 }
 
-bool MapReader::Keep(const Record& vma) {
+void MapReader::Keep(const Record& vma) {
   Mapping mapping = Describe(vma);
   if (mapping.end <= mapping.start) {
     out_.findings.Lost("the vm_area_struct at " + HexAddress(vma.address()) + " claims " +
                        HexAddress(mapping.start) + " to " + HexAddress(mapping.end));
-    return true;
+    return;
   }
   out_.mappings.push_back(std::move(mapping));
-  return true;
 }
 
 Status MapReader::WalkTree(uint64_t mm) {
@@ -207,7 +205,8 @@ Status MapReader::WalkTree(uint64_t mm) {
       [&](uint64_t first, uint64_t last, uint64_t entry) {
         const Status read = vma.Load(sources_.kernel, entry, vma_layout_.bytes());
         if (read.ok() && vma.Unsigned(start_) == first && vma.Unsigned(end_) == last + 1) {
-          return Keep(vma);
+          Keep(vma);
+          return true;
         }
         out_.findings.Lost("the mapping at " + HexAddress(first) + " " +
                            (read.ok() ? "has a vm_area_struct of another"
@@ -218,28 +217,23 @@ Status MapReader::WalkTree(uint64_t mm) {
   return {};
 }
 
-void MapReader::WalkChain(uint64_t first) {
-  std::unordered_set<uint64_t> met;
+void MapReader::WalkOldList(uint64_t first) {
   Record vma;
-  for (uint64_t at = first; at != 0; at = vma.Unsigned(next_)) {
-    if (!met.insert(at).second || met.size() > kMaxMappings) {
-      out_.findings.Lost("the list of mappings is damaged: it does not end at " + HexAddress(at));
-      return;
-    }
-    const Status read = vma.Load(sources_.kernel, at, vma_layout_.bytes());
-    if (!read.ok()) {
-      out_.findings.Lost("the list of mappings ends early: " + read.error().message);
-      return;
-    }
-    (void)Keep(vma);
-  }
+  const ListOutcome walk = WalkChain(
+      sources_.kernel, first, next_.offset, kMaxMappings, "the list of mappings", [&](uint64_t at) {
+        const Status read = vma.Load(sources_.kernel, at, vma_layout_.bytes());
+        if (read.ok()) Keep(vma);
+        if (!read.ok()) out_.findings.Lost("a mapping: " + read.error().message);
+        return true;
+      });
+  if (walk.lost) out_.findings.Lost(walk.note);
 }
 
 void MapReader::Walk(uint64_t mm) {
   Status read = mm_.Load(sources_.kernel, mm, mm_layout_.bytes());
   if (read.ok() && tree_.known()) read = WalkTree(mm);
   if (!read.ok()) out_.findings.Lost("the list of mappings: " + read.error().message);
-  if (read.ok() && !tree_.known()) WalkChain(mm_.Unsigned(first_));
+  if (read.ok() && !tree_.known()) WalkOldList(mm_.Unsigned(first_));
   AddGate();
   LimitNotes(out_.findings.notes);
 }

@@ -11,6 +11,7 @@
 #include "inspect/object_bytes.h"
 #include "kcoredump/sockets.h"
 #include "kcoredump/text.h"
+#include "symbol/chain_walk.h"
 #include "symbol/list_walk.h"
 
 namespace kcoredump {
@@ -68,20 +69,13 @@ void SocketTables::FindNamespaces() {
   if (namespaces_.empty() && first) namespaces_.push_back(*first);
 }
 
-void SocketTables::WalkChain(const Buckets& buckets, uint64_t node, const Visit& visit) {
-  // Chains end with NULL, or with an odd number where sockets may move to another (hlist_nulls).
-  std::unordered_set<uint64_t> here;
-  while (node != 0 && (node & 1) == 0) {
-    if (!here.insert(node).second) {
-      return findings_.Lost(buckets.what + " runs in a circle at " + HexAddress(node));
-    }
-    if (met_.size() >= kMaxSockets) return;
-    const uint64_t sock = node - buckets.node.offset;
-    const auto next = sources_.kernel.ReadValue<uint64_t>(node);
-    if (!next.ok()) return findings_.Lost(buckets.what + ": " + next.error().message);
-    if (met_.insert(sock).second && !visit(sock)) return;
-    node = next.value();
-  }
+void SocketTables::WalkHead(const Buckets& buckets, uint64_t node, const Visit& visit) {
+  const ListOutcome walk =
+      WalkChain(sources_.kernel, node, 0, kMaxSockets, buckets.what, [&](uint64_t at) {
+        const uint64_t sock = at - buckets.node.offset;
+        return met_.size() < kMaxSockets && (!met_.insert(sock).second || visit(sock));
+      });
+  if (walk.lost) findings_.Lost(walk.note);
 }
 
 void SocketTables::WalkBuckets(const Buckets& buckets, const Visit& visit) {
@@ -96,7 +90,7 @@ void SocketTables::WalkBuckets(const Buckets& buckets, const Visit& visit) {
     if (heads.StateOf(i * buckets.stride, kWordBytes) != ValueState::kRead) continue;
     uint64_t head = 0;
     std::memcpy(&head, heads.At(i * buckets.stride, kWordBytes).data(), kWordBytes);
-    WalkChain(buckets, head & ~buckets.lock_bits, visit);
+    WalkHead(buckets, head & ~buckets.lock_bits, visit);
   }
 }
 

@@ -50,7 +50,7 @@ class SocketTables {
   void WalkNetlink(const Visit& visit);
   void WalkPacket(const Visit& visit);
   void WalkBuckets(const Buckets& buckets, const Visit& visit);
-  void WalkChain(const Buckets& buckets, uint64_t node, const Visit& visit);
+  void WalkHead(const Buckets& buckets, uint64_t node, const Visit& visit);
   [[nodiscard]] uint64_t WordAt(uint64_t address);
   [[nodiscard]] Field FindIn(const char* type, const char* member) const;
   void Missing(const char* what);

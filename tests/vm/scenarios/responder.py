@@ -48,7 +48,9 @@ def gather(stage, folder):
 def questions(stage):
     """Shell text by name, as stage.questions_about()'s."""
     return {"maps": f"$K maps {stage.tasks[OWNER]} --json $F", "files": f"$K files {stage.tasks[OWNER]} --json $F",
-            "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F"}
+            "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F",
+            "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
+            "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F"}
 
 
 def checks(answers, before, after):
@@ -57,6 +59,7 @@ def checks(answers, before, after):
     yield lambda: check_files(answers, before, after)
     yield lambda: check_mounts(answers, before, after)
     yield lambda: check_sockets(answers, before, after)
+    yield lambda: check_lists(answers)
 
 
 def unescape(text):
@@ -225,3 +228,18 @@ def socket_words(table, socket):
 def signed(number):
     """A port id, as /proc/net/netlink writes those that the kernel chose."""
     return number - (1 << 32) if number >> 31 else number
+
+
+def check_lists(answers):
+    """`list` gives the modules of `mod` and the processes of `ps`, but for those that come and go."""
+    got = [entry["values"]["name"]["value"] for entry in answers.ask("list_modules").json()["entries"]]
+    right = [module["name"] for module in answers.ask("mod").json()["modules"]]
+    check(got == right, f"list of modules: {got}, mod says {right}")
+    got = {(int(entry["address"], 16), entry["values"]["pid"]["value"], entry["values"]["comm"]["value"])
+           for entry in answers.ask("list_tasks").json()["entries"]}
+    right = {(int(task["address"], 16), task["pid"], task["comm"])
+             for task in answers.ask("processes").json()["tasks"]}
+    passing = {task for task in got ^ right if answers.name == "live" and
+               (task[2] in ("kcoredump", "sh") or task[2].startswith("kworker/"))}
+    check(got - passing == right - passing and len(got) > 20, f"list of tasks: {got - right}, ps says {right - got}")
+    return f"{len(got)} processes by list"
