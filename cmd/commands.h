@@ -51,6 +51,7 @@ void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);
 void AddLog(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
+void AddBt(CLI::App& app, Context& context);
 void AddFiles(CLI::App& app, Context& context);
 void AddMaps(CLI::App& app, Context& context);
 void AddMounts(CLI::App& app, Context& context);

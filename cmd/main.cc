@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   AddSearch(app, context);
   AddLog(app, context);
   AddPs(app, context);
+  AddBt(app, context);
   AddFiles(app, context);
   AddMaps(app, context);
   AddMounts(app, context);

@@ -24,6 +24,7 @@ declare -gA _kcoredump_options=(
             --context --threads --progress -f --file --json"
   [log]="-h --help -l --level --facility -n --tail -x --decode -w --follow -f --file --json"
   [ps]="-h --help --tree --threads -f --file --json"
+  [bt]="-h --help --cpu --all -f --file --json"
   [files]="-h --help -f --file --json"
   [maps]="-h --help -f --file --json"
   [mounts]="-h --help --pid -f --file --json"
@@ -43,7 +44,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print list sym vtop search log ps files maps mounts sockets mod vmalloc serve"
+_kcoredump_commands="capture convert export info verify read dis print list sym vtop search log ps bt files maps mounts sockets mod vmalloc serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

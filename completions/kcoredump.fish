@@ -23,6 +23,7 @@ complete -c kcoredump -n __fish_use_subcommand -a vtop -d 'Translate a virtual a
 complete -c kcoredump -n __fish_use_subcommand -a search -d 'Find bytes, text or words in memory'
 complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
+complete -c kcoredump -n __fish_use_subcommand -a bt -d 'Show kernel stacks of tasks and CPUs'
 complete -c kcoredump -n __fish_use_subcommand -a files -d 'List what a process has open'
 complete -c kcoredump -n __fish_use_subcommand -a maps -d 'List what a process has mapped'
 complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounted'
@@ -135,6 +136,11 @@ complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l tree -d 'Children b
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l threads -d 'A line for each thread'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l cpu -x -d 'What this CPU was doing'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l all -d 'Every thread'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from files' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from files' -l json -d 'JSON on standard output'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an incident responder asks, against the guest's /proc: mappings, files, mounts, sockets.
+"""What an incident responder asks, against the guest's /proc: mappings, files, mounts, sockets, lists, stacks.
 
 Part of the scenario `inspect`: MAKE_MOUNTS before the guest's tasks start, gather() at each moment, questions()
 among the others, checks() of each source.
@@ -33,6 +33,7 @@ TYPES = ("stream", "dgram", "raw", "rdm", "seqpacket")
 GATHER = r"""
 cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
 for table in %(tables)s; do cat /proc/net/$table >%(folder)s/net_$table; done
+grep . /proc/[0-9]*/stack >%(folder)s/stacks
 cd /proc/%(pid)d/fdinfo
 for fd in *; do echo "== $fd"; cat $fd; done >%(folder)s/fdinfo
 cd ../fd; for fd in * ../cwd ../root ../exe; do printf '%%s\t' $fd; readlink -n $fd | base64 -w 0; echo; done >%(folder)s/links
@@ -50,7 +51,8 @@ def questions(stage):
     return {"maps": f"$K maps {stage.tasks[OWNER]} --json $F", "files": f"$K files {stage.tasks[OWNER]} --json $F",
             "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F",
             "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
-            "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F"}
+            "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F",
+            "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F"}
 
 
 def checks(answers, before, after):
@@ -60,6 +62,8 @@ def checks(answers, before, after):
     yield lambda: check_mounts(answers, before, after)
     yield lambda: check_sockets(answers, before, after)
     yield lambda: check_lists(answers)
+    yield lambda: check_stacks(answers, before, after)
+    yield lambda: check_cpu(answers)
 
 
 def unescape(text):
@@ -243,3 +247,46 @@ def check_lists(answers):
                (task[2] in ("kcoredump", "sh") or task[2].startswith("kworker/"))}
     check(got - passing == right - passing and len(got) > 20, f"list of tasks: {got - right}, ps says {right - got}")
     return f"{len(got)} processes by list"
+
+
+def check_stacks(answers, before, after):
+    """Every stack of /proc/PID/stack that stood still."""
+    stacks = {stack["pid"]: stack for stack in answers.ask("stacks").json()["stacks"]}
+    right, later = (parse_stacks(read(folder, "stacks")) for folder in (before, after))
+    resting = {pid: frames for pid, frames in right.items() if later.get(pid) == frames and pid in stacks}
+    wrong = {}
+    for pid, frames in resting.items():
+        got = [frame["symbol"] for frame in stacks[pid]["frames"] if not frame["in_scheduler"]]
+        if got != frames:
+            wrong[pid] = (stacks[pid]["comm"], got, frames, stacks[pid]["trouble"])
+    # Kernel threads with a timer run between the two looks, and are back where they were, or are not.
+    passing = {pid for pid, words in wrong.items() if words[0].startswith(("rcu", "kworker/", "ksoftirqd/", "kcompactd"))}
+    wrong = {pid: words for pid, words in wrong.items() if pid not in passing}
+    check(len(resting) > 30 and len(passing) <= 4 and not wrong,
+          f"bt: of {len(resting)} stacks these differ (name, said, right, trouble): {list(wrong.values())[:3]}")
+    ways = collections.Counter(frame["found_by"] for pid in resting for frame in stacks[pid]["frames"])
+    check(ways["orc"] > len(resting) and not ways["guess"], f"bt: frames were found so: {dict(ways)}")
+    return f"{len(resting) - len(passing)} stacks"
+
+
+def parse_stacks(text):
+    """Frames by pid, of lines as "/proc/1/stack:[<0>] do_wait+0x5e/0x280"."""
+    stacks = collections.defaultdict(list)
+    for line in text.splitlines():
+        path, _, frame = line.partition(":[<0>] ")
+        stacks[int(path.split("/")[2])].append(re.sub(r"/0x[0-9a-f]+", "", frame))
+    return stacks
+
+
+def check_cpu(answers):
+    """A hypervisor's dump has the registers of its CPUs; a live kernel's memory has not."""
+    if answers.name != "dump without VMCOREINFO":
+        answer = answers.ask("cpu")
+        check(answer.status == 2 and "no registers of CPU 1" in answer.messages,
+              f"bt --cpu 1 exits {answer.status}: {answer.messages}")
+        return "no registers of CPUs"
+    frames = answers.ask("cpu").json()["stacks"][0]["frames"]
+    check(frames and frames[0]["found_by"] == "registers", f"bt --cpu 1: {frames}")
+    kernel = int(frames[0]["pc"], 16) >> 63 != 0
+    check(not kernel or (len(frames) > 2 and all(frame["symbol"] for frame in frames)), f"bt --cpu 1: {frames}")
+    return f"{len(frames)} frames of a CPU"
