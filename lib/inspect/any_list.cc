@@ -238,7 +238,7 @@ Result<ListAnswer> WalkAnyList(Kernel& kernel, std::string_view expression,
                            "\" has no head; write 'TYPE.member@HEAD'");
   }
   Session& session = kernel.session();
-  KCD_ASSIGN(const TypeCatalog* types, session.Types());
+  KCD_ASSIGN(const TypeCatalog* types, session.NeedTypes());
   const auto [type, member] = SplitType(expression.substr(0, sign));
   KCD_ASSIGN(const Spot spot, FindTypeOf(*types, type));
   ListPlace place{.type = spot.type, .member = {}, .head_type = {}};

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/object_bytes.h"
 #include "kcoredump/text.h"
 
@@ -23,8 +24,6 @@ constexpr uint32_t kWriteOnly = 1;
 constexpr uint32_t kReadWrite = 2;
 constexpr uint32_t kPathOnly = 010000000;
 constexpr uint32_t kCloseOnExec = 02000000;
-
-constexpr int kLiveFileAttempts = 4;
 
 std::string TypeOf(const OpenFileWords& words) {
   if (words.path.text.starts_with("anon_inode:")) return "anonymous";
@@ -215,11 +214,7 @@ Result<OpenFileList> WalkOpenFiles(const TaskSources& sources, uint32_t pid) {
 Result<OpenFileList> ListOpenFiles(Kernel& kernel, uint32_t pid) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(OpenFileList list, WalkOpenFiles(sources, pid));
-  for (int i = 1; i < kLiveFileAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkOpenFiles(sources, pid));
-  }
-  return list;
+  return AskAgainWhileLive(session, [&] { return WalkOpenFiles(sources, pid); });
 }
 
 }  // namespace kcoredump

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/open_file.h"
 #include "kcoredump/text.h"
 #include "symbol/chain_walk.h"
@@ -26,9 +27,6 @@ constexpr uint64_t kVmExec = 0x4;
 constexpr uint64_t kVmMayShare = 0x80;
 
 constexpr size_t kMaxNameBytes = 256;
-/// A live process may change its mappings under the walk; then they are walked again.
-constexpr int kLiveMapAttempts = 4;
-
 class MapReader {
  public:
   [[nodiscard]] static Result<MapReader> Create(const TaskSources& sources, MappingList& out);
@@ -267,11 +265,7 @@ Result<MappingList> WalkMappings(const TaskSources& sources, uint32_t pid) {
 Result<MappingList> ListMappings(Kernel& kernel, uint32_t pid) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(MappingList list, WalkMappings(sources, pid));
-  for (int i = 1; i < kLiveMapAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkMappings(sources, pid));
-  }
-  return list;
+  return AskAgainWhileLive(session, [&] { return WalkMappings(sources, pid); });
 }
 
 }  // namespace kcoredump

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/file_path.h"
 #include "inspect/open_file.h"
 #include "kcoredump/text.h"
@@ -41,8 +42,6 @@ constexpr std::array kSuperFlags = {FlagName{0x10, "sync"}, FlagName{0x80, "dirs
                                     FlagName{0x40, "mand"}, FlagName{0x2000000, "lazytime"}};
 
 constexpr size_t kMaxTextBytes = 4096;
-constexpr int kLiveMountAttempts = 4;
-
 template <size_t kCount>
 std::vector<std::string> OptionWords(uint64_t flags, uint64_t read_only,
                                      const std::array<FlagName, kCount>& names) {
@@ -276,11 +275,7 @@ Result<MountList> WalkMounts(const TaskSources& sources, uint32_t pid) {
 Result<MountList> ListMounts(Kernel& kernel, uint32_t pid) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(MountList list, WalkMounts(sources, pid));
-  for (int i = 1; i < kLiveMountAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkMounts(sources, pid));
-  }
-  return list;
+  return AskAgainWhileLive(session, [&] { return WalkMounts(sources, pid); });
 }
 
 }  // namespace kcoredump

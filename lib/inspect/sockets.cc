@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/files.h"
 #include "inspect/sock_reader.h"
 #include "inspect/socket_tables.h"
@@ -22,8 +23,6 @@ namespace {
 
 /// Of all processes together: forged tables hold millions each.
 constexpr size_t kMaxDescriptorsOfAll = 4 << 20;
-constexpr int kLiveSocketAttempts = 4;
-
 /// Who has which struct sock open.
 class OwnerFinder {
  public:
@@ -167,11 +166,7 @@ Result<SocketList> WalkSockets(const TaskSources& sources) {
 Result<SocketList> ListSockets(Kernel& kernel) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(SocketList list, WalkSockets(sources));
-  for (int i = 1; i < kLiveSocketAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkSockets(sources));
-  }
-  return list;
+  return AskAgainWhileLive(session, [&] { return WalkSockets(sources); });
 }
 
 }  // namespace kcoredump

@@ -77,7 +77,7 @@ Result<std::unique_ptr<StackLister>> StackLister::Create(Session& session) {
   if (session.source().machine() != EM_X86_64) {
     return MakeError(ErrorCode::kUnsupported, "stacks of this machine are not known: x86_64 alone");
   }
-  KCD_ASSIGN(const TypeCatalog* types, session.Types());
+  KCD_ASSIGN(const TypeCatalog* types, session.NeedTypes());
   const auto modules = session.Modules();
   KCD_ASSIGN(auto reader,
              TaskStackReader::Create(
