@@ -140,7 +140,7 @@ Result<TaskStack> TaskStackReader::Read(uint64_t task, bool whole) {
     stack.frames = unwinder_.Walk(first, &stack.trouble);
   } else {
     stack.frames.push_back(first);
-    while (IsScheduler(stack.frames.back().pc) && stack.frames.size() < kMaxFrames) {
+    while (IsScheduler(stack.frames.back().pc) && stack.frames.size() < kMaxStackFrames) {
       auto caller = unwinder_.Caller(stack.frames.back());
       if (!caller.ok()) stack.trouble = caller.error().message;
       if (!caller.ok() || !caller.value()) break;

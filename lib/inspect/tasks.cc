@@ -386,15 +386,10 @@ Result<TaskHead> FindTask(const TaskSources& sources, uint32_t pid) {
   bool incomplete = false;
   for (const bool threads : {false, true}) {
     Findings findings;
-    Status visited = VisitTasks(sources, threads, findings, [&](const TaskHead& task) {
+    KCD_TRY(VisitTasks(sources, threads, findings, [&](const TaskHead& task) {
       if (task.pid == pid) found = task;
       return !found;
-    });
-    // What was asked for is not what is missing.
-    if (!visited.ok() && visited.error().code == ErrorCode::kNotFound) {
-      visited.error().code = ErrorCode::kUnsupported;
-    }
-    KCD_TRY(visited);
+    }));
     if (found) return *found;
     incomplete = incomplete || findings.incomplete;
   }

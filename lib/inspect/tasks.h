@@ -48,7 +48,7 @@ struct TaskHead {
 [[nodiscard]] Status VisitTasks(const TaskSources& sources, bool threads, Findings& findings,
                                 const std::function<bool(const TaskHead&)>& visit);
 
-/// kNotFound: no such pid (of a process or a thread); kUnsupported: no list of them.
+/// kNotFound: no such pid (of a process or a thread), or no list of them.
 [[nodiscard]] Result<TaskHead> FindTask(const TaskSources& sources, uint32_t pid);
 
 /// kInvalidArgument: a kernel thread or a zombie, which have no memory of their own.

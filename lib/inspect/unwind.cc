@@ -240,7 +240,7 @@ Result<std::optional<StackFrame>> StackUnwinder::Caller(const StackFrame& frame)
 
 std::vector<StackFrame> StackUnwinder::Walk(const StackFrame& first, std::string* trouble) {
   std::vector<StackFrame> frames{first};
-  while (frames.size() < kMaxFrames) {
+  while (frames.size() < kMaxStackFrames) {
     auto caller = Caller(frames.back());
     if (!caller.ok()) {
       if (trouble != nullptr) *trouble = caller.error().message;
@@ -249,7 +249,7 @@ std::vector<StackFrame> StackUnwinder::Walk(const StackFrame& first, std::string
     if (!caller.value()) return frames;
     frames.push_back(*caller.value());
   }
-  if (trouble != nullptr) *trouble = "more than " + std::to_string(kMaxFrames) + " frames";
+  if (trouble != nullptr) *trouble = "more than " + std::to_string(kMaxStackFrames) + " frames";
   return frames;
 }
 

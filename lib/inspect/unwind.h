@@ -21,7 +21,7 @@
 namespace kcoredump {
 
 /// Frames of one stack that are looked at.
-inline constexpr size_t kMaxFrames = 512;
+inline constexpr size_t kMaxStackFrames = 512;
 
 enum class FrameMethod : uint8_t {
   kStart,         ///< where the caller began
@@ -59,7 +59,7 @@ class StackUnwinder {
   /// itself; kUnreadable.
   [[nodiscard]] Result<std::optional<StackFrame>> Caller(const StackFrame& frame);
 
-  /// `first` and all its callers, at most kMaxFrames; `trouble`: why they end too early.
+  /// `first` and all its callers, at most kMaxStackFrames; `trouble`: why they end too early.
   [[nodiscard]] std::vector<StackFrame> Walk(const StackFrame& first, std::string* trouble);
 
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
