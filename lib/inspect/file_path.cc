@@ -14,10 +14,10 @@ namespace kcoredump {
 namespace {
 
 /// NAME_MAX is 255; names that the kernel itself makes may be longer.
-constexpr uint64_t kMaxNameBytes = 4096;
+constexpr uint64_t kMaxDentryNameBytes = 4096;
 constexpr size_t kMaxShortText = 64;
 
-std::string Joined(const std::vector<const std::string*>& names) {
+std::string JoinedNames(const std::vector<const std::string*>& names) {
   std::string text;
   for (auto name = names.rbegin(); name != names.rend(); ++name) text += "/" + **name;
   return text.empty() ? "/" : text;
@@ -71,7 +71,7 @@ Status PathReader::FindFields(const TypeCatalog& types) {
 Result<std::string> PathReader::NameOf(const Record& record) {
   const uint64_t at = record.Unsigned(name_);
   const uint64_t bytes = record.Unsigned(name_bytes_);
-  if (bytes > kMaxNameBytes) {
+  if (bytes > kMaxDentryNameBytes) {
     return Corrupt("the dentry at " + HexAddress(record.address()) + " has a name of " +
                    Grouped(bytes) + " bytes");
   }
@@ -175,7 +175,7 @@ Result<FilePath> PathReader::PathOf(uint64_t mnt, uint64_t dentry) {
   for (size_t step = 0; step < kMaxPathSteps && bytes < kMaxPathBytes; ++step) {
     const std::string* name = nullptr;
     KCD_ASSIGN(const auto above, Up(place, &name));
-    if (!above) return FilePath{Joined(names), file->unhashed && file->parent != dentry};
+    if (!above) return FilePath{JoinedNames(names), file->unhashed && file->parent != dentry};
     if (name != nullptr) {
       names.push_back(name);
       bytes += name->size() + 1;
@@ -217,7 +217,7 @@ Result<FilePath> PathReader::PathWithin(uint64_t dentry) {
   size_t bytes = 0;
   for (uint64_t at = dentry; names.size() < kMaxPathSteps && bytes < kMaxPathBytes;) {
     KCD_ASSIGN(const Dentry* here, DentryAt(at));
-    if (here->parent == at) return FilePath{Joined(names), file->unhashed && at != dentry};
+    if (here->parent == at) return FilePath{JoinedNames(names), file->unhashed && at != dentry};
     names.push_back(&here->name);
     bytes += here->name.size() + 1;
     at = here->parent;

@@ -26,7 +26,7 @@ constexpr uint64_t kVmWrite = 0x2;
 constexpr uint64_t kVmExec = 0x4;
 constexpr uint64_t kVmMayShare = 0x80;
 
-constexpr size_t kMaxNameBytes = 256;
+constexpr size_t kMaxMappingNameBytes = 256;
 class MapReader {
  public:
   [[nodiscard]] static Result<MapReader> Create(const TaskSources& sources, MappingList& out);
@@ -121,7 +121,7 @@ void MapReader::FindNames() {
 std::string MapReader::GivenName(const Record& vma, const char* kind) {
   const uint64_t name = vma.Unsigned(given_name_);
   if (name == 0 || !given_text_.known()) return {};
-  const auto text = sources_.kernel.ReadString(name + given_text_.offset, kMaxNameBytes);
+  const auto text = sources_.kernel.ReadString(name + given_text_.offset, kMaxMappingNameBytes);
   return text.ok() ? std::string(kind) + text.value() + "]" : std::string();
 }
 
@@ -154,7 +154,7 @@ std::string MapReader::NameWithoutFile(const Record& vma, const Mapping& mapping
       special_name_.known()) {
     const auto name =
         sources_.kernel.ReadValue<uint64_t>(vma.Unsigned(private_) + special_name_.offset);
-    auto text = name.ok() ? sources_.kernel.ReadString(name.value(), kMaxNameBytes)
+    auto text = name.ok() ? sources_.kernel.ReadString(name.value(), kMaxMappingNameBytes)
                           : Result<std::string>(name.error());
     if (text.ok()) return std::move(text.value());
   }

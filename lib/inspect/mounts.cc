@@ -41,7 +41,7 @@ constexpr uint64_t kSuperReadOnly = 0x1;
 constexpr std::array kSuperFlags = {FlagName{0x10, "sync"}, FlagName{0x80, "dirsync"},
                                     FlagName{0x40, "mand"}, FlagName{0x2000000, "lazytime"}};
 
-constexpr size_t kMaxTextBytes = 4096;
+constexpr size_t kMaxSourceBytes = 4096;
 template <size_t kCount>
 std::vector<std::string> OptionWords(uint64_t flags, uint64_t read_only,
                                      const std::array<FlagName, kCount>& names) {
@@ -156,7 +156,7 @@ Result<uint64_t> MountReader::NamespaceOf(uint64_t nsproxy) {
 std::string MountReader::TextAt(uint64_t pointer_at) {
   const auto pointer = sources_.kernel.ReadValue<uint64_t>(pointer_at);
   if (!pointer.ok() || pointer.value() == 0) return {};
-  auto text = sources_.kernel.ReadString(pointer.value(), kMaxTextBytes);
+  auto text = sources_.kernel.ReadString(pointer.value(), kMaxSourceBytes);
   return text.ok() ? std::move(text.value()) : std::string();
 }
 

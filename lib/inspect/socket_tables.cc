@@ -23,7 +23,7 @@ constexpr uint64_t kMaxBuckets = 1 << 22;
 constexpr size_t kMaxNamespaces = 1 << 16;
 constexpr uint64_t kUnixBuckets = 512;      ///< include/net/af_unix.h, UNIX_HASH_SIZE
 constexpr uint64_t kNetlinkProtocols = 32;  ///< include/uapi/linux/netlink.h, MAX_LINKS
-constexpr uint64_t kWordBytes = 8;
+constexpr uint64_t kPointerBytes = 8;
 
 }  // namespace
 
@@ -83,13 +83,14 @@ void SocketTables::WalkBuckets(const Buckets& buckets, const Visit& visit) {
   if (buckets.count > kMaxBuckets) {
     return findings_.Lost(buckets.what + " claims " + Grouped(buckets.count) + " buckets");
   }
-  const ObjectBytes heads = ObjectBytes::Read(
-      sources_.kernel, buckets.first, buckets.count * buckets.stride - buckets.stride + kWordBytes);
+  const ObjectBytes heads =
+      ObjectBytes::Read(sources_.kernel, buckets.first,
+                        buckets.count * buckets.stride - buckets.stride + kPointerBytes);
   if (!heads.holes().empty()) findings_.Lost(buckets.what + " has holes: " + heads.reason());
   for (uint64_t i = 0; i < buckets.count; ++i) {
-    if (heads.StateOf(i * buckets.stride, kWordBytes) != ValueState::kRead) continue;
+    if (heads.StateOf(i * buckets.stride, kPointerBytes) != ValueState::kRead) continue;
     uint64_t head = 0;
-    std::memcpy(&head, heads.At(i * buckets.stride, kWordBytes).data(), kWordBytes);
+    std::memcpy(&head, heads.At(i * buckets.stride, kPointerBytes).data(), kPointerBytes);
     WalkHead(buckets, head & ~buckets.lock_bits, visit);
   }
 }
@@ -195,7 +196,7 @@ void SocketTables::WalkRaw(const Visit& visit) {
     }
     WalkBuckets({.what = "the table of raw sockets",
                  .first = *table + heads.offset,
-                 .count = heads.bytes / kWordBytes,
+                 .count = heads.bytes / kPointerBytes,
                  .node = node_},
                 visit);
   }

@@ -11,7 +11,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr uint64_t kWordBytes = 8;
+constexpr uint64_t kStackWordBytes = 8;
 constexpr uint64_t kMaxScannedBytes = 64 << 10;
 
 /// call rel32 (E8), call r/m64 of a register (FF D0 to D7, with REX one more byte) or memory.
@@ -33,14 +33,15 @@ bool FollowsCall(MemoryView& kernel, uint64_t pc) {
 std::vector<GuessedFrame> GuessFrames(MemoryView& kernel, const Range& stack,
                                       const std::function<bool(uint64_t pc)>& is_code) {
   std::vector<GuessedFrame> found;
-  const uint64_t begin = (stack.begin + kWordBytes - 1) & ~(kWordBytes - 1);
+  const uint64_t begin = (stack.begin + kStackWordBytes - 1) & ~(kStackWordBytes - 1);
   if (begin >= stack.end) return found;
   const uint64_t bytes = std::min(stack.end - begin, kMaxScannedBytes);
   const ObjectBytes words = ObjectBytes::Read(kernel, begin, bytes);
-  for (uint64_t at = 0; at + kWordBytes <= bytes && found.size() < kMaxGuesses; at += kWordBytes) {
-    if (words.StateOf(at, kWordBytes) != ValueState::kRead) continue;
+  for (uint64_t at = 0; at + kStackWordBytes <= bytes && found.size() < kMaxGuesses;
+       at += kStackWordBytes) {
+    if (words.StateOf(at, kStackWordBytes) != ValueState::kRead) continue;
     uint64_t word = 0;
-    std::memcpy(&word, words.At(at, kWordBytes).data(), kWordBytes);
+    std::memcpy(&word, words.At(at, kStackWordBytes).data(), kStackWordBytes);
     if (word >> 63 == 0 || !is_code(word - 1) || !FollowsCall(kernel, word)) continue;
     found.push_back({.pc = word, .at = begin + at});
   }

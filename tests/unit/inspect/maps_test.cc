@@ -9,13 +9,13 @@ namespace {
 using test::FakeFiles;
 using test::FakeMember;
 
-constexpr uint64_t kTask = 0xffff888000200000;
+constexpr uint64_t kMapsTask = 0xffff888000200000;
 constexpr uint64_t kMm = 0xffff888000210000;
 constexpr uint64_t kNode = 0xffff888000220000;
 constexpr uint64_t kVmas = 0xffff888000230000;
 constexpr uint64_t kFile = 0xffff888000240000;
 constexpr uint64_t kDentry = 0xffff888000250000;
-constexpr uint64_t kInode = 0xffff888000260000;
+constexpr uint64_t kMappedInode = 0xffff888000260000;
 constexpr uint64_t kVmaBytes = 128;
 constexpr uint64_t kPage = 4096;
 
@@ -32,12 +32,12 @@ class MapsTest : public testing::TestWithParam<bool> {
     const FakeMember root =
         GetParam() ? FakeMember{"mm_mt", 0, 16, "maple_tree"} : FakeMember{"mmap", 0};
     kernel_.Struct("mm_struct", 64, {root, {"start_brk", 16}, {"brk", 24}, {"start_stack", 32}});
-    kernel_.Task(kTask, 7, "lab");
-    kernel_.Word(kTask + FakeFiles::kTaskMm, kMm);
+    kernel_.Task(kMapsTask, 7, "lab");
+    kernel_.Word(kMapsTask + FakeFiles::kTaskMm, kMm);
     kernel_.Zero(kMm, 64);
-    kernel_.Dentry(kDentry, FakeFiles::kRoot, "library", kInode);
-    kernel_.Inode(kInode, 0100755, 99);
-    kernel_.File(kFile, FakeFiles::kRootMount, kDentry, kInode);
+    kernel_.Dentry(kDentry, FakeFiles::kRoot, "library", kMappedInode);
+    kernel_.Inode(kMappedInode, 0100755, 99);
+    kernel_.File(kFile, FakeFiles::kRootMount, kDentry, kMappedInode);
   }
 
   void Vmas(bool with_files = true) {
@@ -156,7 +156,7 @@ TEST_P(MapsTest, AMappingThatEndsBeforeItBeginsIsDamage) {
 
 TEST_P(MapsTest, KernelThreadsAndStrangersHaveNone) {
   Vmas();
-  kernel_.memory.PutValue<uint32_t>(kTask + FakeFiles::kTaskFlags, 0x00200000);
+  kernel_.memory.PutValue<uint32_t>(kMapsTask + FakeFiles::kTaskFlags, 0x00200000);
   const auto thread = WalkMappings(kernel_.sources(), 7);
   ASSERT_FALSE(thread.ok());
   EXPECT_EQ(thread.error().code, ErrorCode::kInvalidArgument);

@@ -12,7 +12,7 @@ constexpr uint64_t kMountTask = 0xffff888000200000;
 constexpr uint64_t kNsproxy = 0xffff888000210000;
 constexpr uint64_t kNamespace = 0xffff888000220000;
 constexpr uint64_t kMountDir = 0xffff888000230000;
-constexpr uint64_t kSecond = 0xffff888000240000;  ///< struct mount
+constexpr uint64_t kSecondMount = 0xffff888000240000;  ///< struct mount
 constexpr uint64_t kSecondRoot = 0xffff888000250000;
 constexpr uint64_t kTypeAt = 0xffff888000260000;
 constexpr uint64_t kTexts = 0xffff888000270000;
@@ -37,15 +37,16 @@ class MountsTest : public testing::Test {
     kernel_.Word(kNamespace, 4711);
     kernel_.Dentry(kMountDir, FakeFiles::kRoot, "mnt", 0);
     kernel_.Dentry(kSecondRoot, kSecondRoot, "/", 0);
-    kernel_.Mount(kSecond, FakeFiles::kRootMount, kMountDir, kSecondRoot, 2);
-    kernel_.memory.PutValue<uint32_t>(kSecond + FakeFiles::kMnt + 16, 0x40 | 0x1 | 0x8 | 0x1000);
+    kernel_.Mount(kSecondMount, FakeFiles::kRootMount, kMountDir, kSecondRoot, 2);
+    kernel_.memory.PutValue<uint32_t>(kSecondMount + FakeFiles::kMnt + 16,
+                                      0x40 | 0x1 | 0x8 | 0x1000);
     kernel_.Zero(kTexts, 4096);
     kernel_.memory.Put(kTexts, std::string_view("/dev/vda\0ext4\0", 14));
-    kernel_.Word(kSecond + 56, kTexts);
+    kernel_.Word(kSecondMount + 56, kTexts);
     kernel_.Word(FakeFiles::kSuper + 8, 1 | 0x10);
     kernel_.Word(FakeFiles::kSuper + 16, kTypeAt);
     kernel_.Word(kTypeAt, kTexts + 9);
-    kernel_.Circle({kNamespace + kListAt, FakeFiles::kRootMount + kLinks, kSecond + kLinks});
+    kernel_.Circle({kNamespace + kListAt, FakeFiles::kRootMount + kLinks, kSecondMount + kLinks});
   }
 
   MountList Walk() {
@@ -76,7 +77,7 @@ TEST_F(MountsTest, TellsWhereFromAndHow) {
 }
 
 TEST_F(MountsTest, WhatTheProcessCannotReachIsHidden) {
-  kernel_.Word(kMountFs, kSecond + FakeFiles::kMnt);
+  kernel_.Word(kMountFs, kSecondMount + FakeFiles::kMnt);
   kernel_.Word(kMountFs + 8, kSecondRoot);
   const MountList list = Walk();
   ASSERT_EQ(list.mounts.size(), 2U);
@@ -85,12 +86,12 @@ TEST_F(MountsTest, WhatTheProcessCannotReachIsHidden) {
 }
 
 TEST_F(MountsTest, ACursorOfAReaderIsNoMount) {
-  kernel_.memory.PutValue<uint32_t>(kSecond + FakeFiles::kMnt + 16, 0x10000000);
+  kernel_.memory.PutValue<uint32_t>(kSecondMount + FakeFiles::kMnt + 16, 0x10000000);
   EXPECT_EQ(Walk().mounts.size(), 1U);
 }
 
 TEST_F(MountsTest, ACircleEnds) {
-  kernel_.Word(kSecond + kLinks, FakeFiles::kRootMount + kLinks);
+  kernel_.Word(kSecondMount + kLinks, FakeFiles::kRootMount + kLinks);
   const MountList list = Walk();
   EXPECT_EQ(list.mounts.size(), 2U);
   EXPECT_FALSE(list.findings.notes.empty());
@@ -105,7 +106,7 @@ TEST_F(MountsTest, AMountThatCannotBeReadCostsItselfAlone) {
 }
 
 TEST_F(MountsTest, AWildFileSystemCostsWhatItTells) {
-  kernel_.Word(kSecond + FakeFiles::kMnt + 8, 0xdead000000000000);
+  kernel_.Word(kSecondMount + FakeFiles::kMnt + 8, 0xdead000000000000);
   const MountList list = Walk();
   ASSERT_EQ(list.mounts.size(), 2U);
   EXPECT_EQ(list.mounts[1].type, "");

@@ -10,14 +10,14 @@ namespace {
 
 constexpr uint64_t kCode = 0xffffffff81000000;
 constexpr uint64_t kCodeBytes = 0x1000;
-constexpr uint64_t kStack = 0xffffc90000010000;
-constexpr uint64_t kStackBytes = 0x4000;
+constexpr uint64_t kGuessedStack = 0xffffc90000010000;
+constexpr uint64_t kGuessedStackBytes = 0x4000;
 
 class StackGuessTest : public testing::Test {
  protected:
   StackGuessTest() {
     memory_.Put(kCode, std::string(kCodeBytes, '\x90'));
-    memory_.Put(kStack, std::string(kStackBytes, '\0'));
+    memory_.Put(kGuessedStack, std::string(kGuessedStackBytes, '\0'));
     memory_.Put(kCode + 0x100, std::string_view("\xe8\0\0\0\0", 5));  // call rel32
     memory_.Put(kCode + 0x200, std::string_view("\xff\xd0", 2));      // call *%rax
     memory_.Put(kCode + 0x300, std::string_view("\xff\x50\x08", 3));  // call *8(%rax)
@@ -27,12 +27,15 @@ class StackGuessTest : public testing::Test {
   std::vector<uint64_t> Guess() {
     std::vector<uint64_t> found;
     const auto is_code = [](uint64_t pc) { return pc >= kCode && pc < kCode + kCodeBytes; };
-    for (const auto& guess : GuessFrames(memory_, {kStack, kStack + kStackBytes}, is_code)) {
+    for (const auto& guess :
+         GuessFrames(memory_, {kGuessedStack, kGuessedStack + kGuessedStackBytes}, is_code)) {
       found.push_back(guess.pc);
     }
     return found;
   }
-  void Word(uint64_t index, uint64_t word) { memory_.PutValue<uint64_t>(kStack + index * 8, word); }
+  void Word(uint64_t index, uint64_t word) {
+    memory_.PutValue<uint64_t>(kGuessedStack + index * 8, word);
+  }
 
   test::FakeView memory_;
 };
@@ -60,9 +63,9 @@ TEST_F(StackGuessTest, StopsAtTheLimit) {
 TEST_F(StackGuessTest, UnreadableMemoryHasNone) {
   Word(1, kCode + 0x105);
   Word(1000, kCode + 0x202);
-  memory_.Remove(kStack, 0x1000);
+  memory_.Remove(kGuessedStack, 0x1000);
   EXPECT_EQ(Guess(), (std::vector<uint64_t>{kCode + 0x202}));
-  memory_.Remove(kStack, kStackBytes);
+  memory_.Remove(kGuessedStack, kGuessedStackBytes);
   EXPECT_TRUE(Guess().empty());
 }
 

@@ -9,13 +9,13 @@ namespace kcoredump {
 namespace {
 
 constexpr uint64_t kTreeRoot = 0xffff888000001000;
-constexpr uint64_t kFirst = 0xffff888000010000;
+constexpr uint64_t kFirstNode = 0xffff888000010000;
 
 class TreeWalkTest : public testing::Test {
  protected:
   TreeWalkTest() { memory_.PutValue<uint64_t>(kTreeRoot, At(4)); }
 
-  static uint64_t At(uint64_t number) { return number == 0 ? 0 : kFirst + number * 64; }
+  static uint64_t At(uint64_t number) { return number == 0 ? 0 : kFirstNode + number * 64; }
 
   void Put(uint64_t number, uint64_t parent, uint64_t left, uint64_t right) {
     memory_.PutValue<uint64_t>(At(number), At(parent) | 1);  // black
@@ -34,7 +34,7 @@ class TreeWalkTest : public testing::Test {
   std::vector<uint64_t> Walk(size_t most = 100) {
     std::vector<uint64_t> numbers;
     outcome_ = WalkTree(memory_, kTreeRoot, most, "the tree", [&](uint64_t node) {
-      numbers.push_back((node - kFirst) / 64);
+      numbers.push_back((node - kFirstNode) / 64);
       return true;
     });
     return numbers;
