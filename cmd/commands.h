@@ -58,6 +58,7 @@ void AddMounts(CLI::App& app, Context& context);
 void AddSockets(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
+void AddSlab(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
 
 /// "kcoredump: …" on standard error, safe for a terminal.

@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   AddSockets(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
+  AddSlab(app, context);
   AddServe(app, context);
   try {
     app.parse(argc, argv);

@@ -31,6 +31,7 @@ declare -gA _kcoredump_options=(
   [sockets]="-h --help -f --file --json"
   [mod]="-h --help -f --file --json"
   [vmalloc]="-h --help --from-memory -f --file --json"
+  [slab]="-h --help -f --file --json"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
@@ -44,7 +45,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print list sym vtop search log ps bt files maps mounts sockets mod vmalloc serve"
+_kcoredump_commands="capture convert export info verify read dis print list sym vtop search log ps bt files maps mounts sockets mod vmalloc slab serve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -30,6 +30,7 @@ complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounte
 complete -c kcoredump -n __fish_use_subcommand -a sockets -d 'List sockets and who has them open'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a slab -d 'List slab caches, or find an object'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
@@ -161,6 +162,9 @@ complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on s
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d "Read the kernel's own lists"
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from slab' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json -d 'JSON on standard output'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'

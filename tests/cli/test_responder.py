@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""bt, files, list, maps, mounts and sockets: slips of the command line, and images that tell nothing."""
+"""bt, files, list, maps, mounts, slab and sockets: slips of the command line, and images that tell nothing."""
 
 import cli
 import elf_core
 
 OF_PROCESS = ("maps", "files")
-WITHOUT = (("mounts",), ("sockets",), ("maps", "1"), ("files", "1"), ("bt", "1"), ("bt", "--all"), ("bt", "--cpu", "0"),
-           ("list", "struct module.list@modules"))
+WITHOUT = (("mounts",), ("slab",), ("sockets",), ("maps", "1"), ("files", "1"), ("bt", "1"), ("bt", "--all"),
+           ("bt", "--cpu", "0"), ("list", "struct module.list@modules"))
 
 
 class ResponderCase(cli.TestCase):

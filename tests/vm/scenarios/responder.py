@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What an incident responder asks, against the guest's /proc: mappings, files, mounts, sockets, lists, stacks.
+"""What an incident responder asks, against the guest's /proc: mappings, files, mounts, sockets, lists, stacks,
+slab caches.
 
 Part of the scenario `inspect`: MAKE_MOUNTS before the guest's tasks start, gather() at each moment, questions()
 among the others, checks() of each source.
@@ -32,7 +33,7 @@ RESTLESS = ("sh", "rcu", "kworker/", "ksoftirqd/", "kcompactd")
 TYPES = ("stream", "dgram", "raw", "rdm", "seqpacket")
 # busybox has no way to write a link's text as it is but this one.
 GATHER = r"""
-cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
+cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo; cat /proc/slabinfo >%(folder)s/slabinfo
 for table in %(tables)s; do cat /proc/net/$table >%(folder)s/net_$table; done
 grep . /proc/[0-9]*/stack >%(folder)s/stacks
 cd /proc/%(pid)d/fdinfo
@@ -53,7 +54,8 @@ def questions(stage):
             "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F",
             "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
             "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F",
-            "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F"}
+            "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F",
+            "slab": "$K slab --json $F"}
 
 
 def checks(answers, before, after):
@@ -65,6 +67,7 @@ def checks(answers, before, after):
     yield lambda: check_lists(answers)
     yield lambda: check_stacks(answers, before, after)
     yield lambda: check_cpu(answers)
+    yield lambda: check_slab(answers, before, after)
 
 
 def unescape(text):
@@ -294,3 +297,38 @@ def check_cpu(answers):
     kernel = int(frames[0]["pc"], 16) >> 63 != 0
     check(not kernel or (len(frames) > 2 and all(frame["symbol"] for frame in frames)), f"bt --cpu 1: {frames}")
     return f"{len(frames)} frames of a CPU"
+
+
+def check_slab(answers, before, after):
+    """Every cache of /proc/slabinfo, with its sizes; and its counts, where they stood still."""
+    # Slabs that come and go while memory is captured are said to be damaged: exit status 3.
+    answer = answers.ask("slab")
+    caches = {cache["name"]: cache for cache in answer.json(answer.status if answer.status == 3 else 0)["caches"]}
+    right, later = (parse_slabinfo(read(folder, "slabinfo")) for folder in (before, after))
+    wrong = {name: (slab_sizes(caches[name]), sizes) for name, (sizes, _) in right.items()
+             if name in caches and slab_sizes(caches[name]) != sizes}
+    check(caches.keys() == right.keys() and not wrong, f"slab: sizes (said, right) {wrong}, names that differ "
+          f"{caches.keys() ^ right.keys()}")
+    resting = {name: counts for name, (_, counts) in right.items() if later.get(name, ((), ()))[1] == counts}
+    wrong = {name: counts for name, counts in resting.items() if slab_counts(caches[name]) != counts}
+    check(len(resting) > 50 and len(wrong) <= len(resting) // 5,
+          f"slab: of {len(resting)} caches that stood still {wrong} differ")
+    return f"{len(resting)} slab caches, {len(wrong)} of them touched meanwhile"
+
+
+def parse_slabinfo(text):
+    """By name: (size, objects and pages of a slab), (active objects, all objects, slabs)."""
+    caches = {}
+    for words in map(str.split, text.splitlines()[2:]):
+        caches[words[0]] = (tuple(map(int, words[3:6])), (int(words[1]), int(words[2]), int(words[14])))
+    return caches
+
+
+def slab_sizes(cache):
+    """A cache of the product's JSON, as parse_slabinfo() has it."""
+    return cache["size_bytes"], cache["objects_a_slab"], cache["pages_a_slab"]
+
+
+def slab_counts(cache):
+    """A cache of the product's JSON, as parse_slabinfo() has it."""
+    return cache["active"], cache["objects"], cache["slabs"]
