@@ -17,7 +17,7 @@ constexpr uint64_t kFile = 0xffff888000240000;
 constexpr uint64_t kDentry = 0xffff888000250000;
 constexpr uint64_t kMappedInode = 0xffff888000260000;
 constexpr uint64_t kVmaBytes = 128;
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kMapPage = 4096;
 
 /// A process whose mappings stand on a list or, with `tree`, in a maple tree.
 class MapsTest : public testing::TestWithParam<bool> {
@@ -47,14 +47,14 @@ class MapsTest : public testing::TestWithParam<bool> {
     if (with_files) members.push_back({"vm_file", 56});
     kernel_.Struct("vm_area_struct", kVmaBytes, members);
   }
-  static uint64_t Vma(uint64_t number) { return kVmas + number * kPage; }
+  static uint64_t Vma(uint64_t number) { return kVmas + number * kMapPage; }
 
   /// Mappings of a page each, every second page from 0x10000 on.
   void Put(size_t count) {
     for (size_t i = 0; i < count; ++i) {
       kernel_.Zero(Vma(i), kVmaBytes);
       kernel_.Word(Vma(i), Start(i));
-      kernel_.Word(Vma(i) + 8, Start(i) + kPage);
+      kernel_.Word(Vma(i) + 8, Start(i) + kMapPage);
       kernel_.Word(Vma(i) + 16, i + 1 < count ? Vma(i + 1) : 0);
     }
     if (!GetParam()) return kernel_.Word(kMm, Vma(0));
@@ -62,11 +62,11 @@ class MapsTest : public testing::TestWithParam<bool> {
     kernel_.Word(kMm + 8, kNode | 1 << 3 | 2);
     for (size_t i = 0; i < count; ++i) {
       kernel_.Word(kNode + 8 + 16 * i, Start(i) - 1);
-      kernel_.Word(kNode + 16 + 16 * i, Start(i) + kPage - 1);
+      kernel_.Word(kNode + 16 + 16 * i, Start(i) + kMapPage - 1);
       kernel_.Word(kNode + 128 + 16 * i + 8, Vma(i));
     }
   }
-  static uint64_t Start(size_t number) { return 0x10000 + number * 2 * kPage; }
+  static uint64_t Start(size_t number) { return 0x10000 + number * 2 * kMapPage; }
 
   MappingList Walk() {
     auto walked = WalkMappings(kernel_.sources(), 7);
@@ -93,9 +93,9 @@ TEST_P(MapsTest, ListsMappingsWithFileHeapAndStack) {
   EXPECT_EQ(list.comm, "lab");
   const Mapping& file = list.mappings[0];
   EXPECT_EQ(file.start, Start(0));
-  EXPECT_EQ(file.end, Start(0) + kPage);
+  EXPECT_EQ(file.end, Start(0) + kMapPage);
   EXPECT_TRUE(file.readable && file.executable && file.shared && !file.writable);
-  EXPECT_EQ(file.offset, 3 * kPage);
+  EXPECT_EQ(file.offset, 3 * kMapPage);
   EXPECT_EQ(file.name, "/library");
   EXPECT_EQ(file.inode, 99U);
   EXPECT_EQ(file.device_major, 8U);

@@ -33,12 +33,14 @@ RESTLESS = ("sh", "rcu", "kworker/", "ksoftirqd/", "kcompactd")
 TYPES = ("stream", "dgram", "raw", "rdm", "seqpacket")
 # busybox has no way to write a link's text as it is but this one.
 GATHER = r"""
-cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo; cat /proc/slabinfo >%(folder)s/slabinfo
+cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
+cat /proc/slabinfo >%(folder)s/slabinfo
 for table in %(tables)s; do cat /proc/net/$table >%(folder)s/net_$table; done
 grep . /proc/[0-9]*/stack >%(folder)s/stacks
 cd /proc/%(pid)d/fdinfo
 for fd in *; do echo "== $fd"; cat $fd; done >%(folder)s/fdinfo
-cd ../fd; for fd in * ../cwd ../root ../exe; do printf '%%s\t' $fd; readlink -n $fd | base64 -w 0; echo; done >%(folder)s/links
+cd ../fd
+for fd in * ../cwd ../root ../exe; do printf '%%s\t' $fd; readlink -n $fd | base64 -w 0; echo; done >%(folder)s/links
 cd /
 """
 
@@ -84,7 +86,8 @@ def check_lines(what, got, right, later):
     """What stands still is told in full, in its order."""
     check(right == later, f"{what} changed in the guest")
     wrong = next(((ours, theirs) for ours, theirs in zip(got, right) if ours != theirs), None)
-    check(got == right, f"{what}: {len(got)}, the guest has {len(right)}; the first that differs (said, right): {wrong}")
+    check(got == right, f"{what}: {len(got)}, the guest has {len(right)}; the first that differs (said, right): "
+          f"{wrong}")
     return f"{len(right)} {what}"
 
 
@@ -187,8 +190,8 @@ def check_sockets(answers, before, after):
                                   if socket["listed"] and socket["protocol"] == table)
         # Connections that end are forgotten in time.
         lost, invented = (right & later) - got, got - (right | later)
-        check(right and not lost and not invented,
-              f"sockets: of {len(right)} in /proc/net/{table} it lacks {list(lost)}; of its own it has {list(invented)}")
+        check(right and not lost and not invented, f"sockets: of {len(right)} in /proc/net/{table} it lacks "
+              f"{list(lost)}; of its own it has {list(invented)}")
         counts.append(f"{sum(right.values())} {table}")
     links = parse_links(read(before, "links"))
     right = {int(name): int(target[8:-1]) for name, target in links.items() if target.startswith("socket:")}
@@ -258,7 +261,8 @@ def check_stacks(answers, before, after):
     stacks = {stack["pid"]: stack for stack in answers.ask("stacks").json()["stacks"]}
     right, later = (parse_stacks(read(folder, "stacks")) for folder in (before, after))
     # What a CPU runs just now rests in neither look, but for whoever looks.
-    running = {pid for pid, stack in stacks.items() if not stack["frames"] or stack["frames"][0]["found_by"] != "switch"}
+    running = {pid for pid, stack in stacks.items()
+               if not stack["frames"] or stack["frames"][0]["found_by"] != "switch"}
     resting = {pid: frames for pid, frames in right.items()
                if later.get(pid) == frames and pid in stacks and pid not in running}
     wrong = {}
