@@ -27,6 +27,12 @@ declare -gA _kcoredump_options=(
   [schema]="-h --help"
   [vmalloc]="-h --help --from-memory -f --file --json --json-lines"
   [maps]="-h --help -f --file --json"
+  [list]="-h --help --show --max -f --file --json"
+  [bt]="-h --help --cpu --all -f --file --json"
+  [files]="-h --help -f --file --json"
+  [mounts]="-h --help --pid -f --file --json"
+  [sockets]="-h --help -f --file --json"
+  [slab]="-h --help -f --file --json"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
   [mount]="-h --help -f --file --json"
 )
@@ -41,7 +47,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

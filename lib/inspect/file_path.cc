@@ -14,10 +14,10 @@ namespace kcoredump {
 namespace {
 
 /// NAME_MAX is 255; names that the kernel itself makes may be longer.
-constexpr uint64_t kMaxNameBytes = 4096;
+constexpr uint64_t kMaxDentryNameBytes = 4096;
 constexpr size_t kMaxShortText = 64;
 
-std::string Joined(const std::vector<const std::string*>& names) {
+std::string JoinedNames(const std::vector<const std::string*>& names) {
   std::string text;
   for (auto name = names.rbegin(); name != names.rend(); ++name) text += "/" + **name;
   return text.empty() ? "/" : text;
@@ -71,7 +71,7 @@ Status PathReader::FindFields(const TypeCatalog& types) {
 Result<std::string> PathReader::NameOf(const Record& record) {
   const uint64_t at = record.Unsigned(name_);
   const uint64_t bytes = record.Unsigned(name_bytes_);
-  if (bytes > kMaxNameBytes) {
+  if (bytes > kMaxDentryNameBytes) {
     return Corrupt("the dentry at " + HexAddress(record.address()) + " has a name of " +
                    Grouped(bytes) + " bytes");
   }
@@ -171,36 +171,56 @@ Result<FilePath> PathReader::PathOf(uint64_t mnt, uint64_t dentry) {
   }
   std::vector<const std::string*> names;
   size_t bytes = 0;
+  Place place{mnt, dentry};
   for (size_t step = 0; step < kMaxPathSteps && bytes < kMaxPathBytes; ++step) {
-    KCD_ASSIGN(const Dentry* here, DentryAt(dentry));
-    if (dentry == mount->root) {
-      if (mount->parent == mnt) {
-        return FilePath{Joined(names), file->unhashed && file->parent != dentry};
-      }
-      dentry = mount->parent_dentry;
-      mnt = mount->parent;
-      KCD_ASSIGN(mount, MountAt(mnt));
-      continue;
+    const std::string* name = nullptr;
+    KCD_ASSIGN(const auto above, Up(place, &name));
+    if (!above) return FilePath{JoinedNames(names), file->unhashed && file->parent != dentry};
+    if (name != nullptr) {
+      names.push_back(name);
+      bytes += name->size() + 1;
     }
-    if (here->parent == dentry) {  // outside of its mount (a bind mount whose root was moved)
-      return FilePath{Joined(names), file->unhashed && names.size() != 0};
-    }
-    names.push_back(&here->name);
-    bytes += here->name.size() + 1;
-    dentry = here->parent;
+    place = *above;
   }
   return Corrupt("a path of more than 4096 bytes or directories");
 }
 
-Result<std::string> PathReader::PathWithin(uint64_t dentry) {
+Result<std::optional<PathReader::Place>> PathReader::Up(const Place& place,
+                                                        const std::string** name) {
+  KCD_ASSIGN(const Mount* mount, MountAt(place.mnt));
+  if (place.dentry == mount->root) {
+    if (mount->parent == place.mnt) return std::optional<Place>();
+    return std::optional(Place{mount->parent, mount->parent_dentry});
+  }
+  KCD_ASSIGN(const Dentry* here, DentryAt(place.dentry));
+  // Outside of its mount: what was mounted has been moved away.
+  if (here->parent == place.dentry) return std::optional<Place>();
+  *name = &here->name;
+  return std::optional(Place{place.mnt, here->parent});
+}
+
+Result<bool> PathReader::IsBelow(uint64_t mnt, uint64_t dentry, uint64_t root_mnt, uint64_t root) {
+  Place place{mnt, dentry};
+  for (size_t step = 0; step < kMaxPathSteps; ++step) {
+    if (place.mnt == root_mnt && place.dentry == root) return true;
+    const std::string* name = nullptr;
+    KCD_ASSIGN(const auto above, Up(place, &name));
+    if (!above) return false;
+    place = *above;
+  }
+  return Corrupt("a path of more than 4096 directories");
+}
+
+Result<FilePath> PathReader::PathWithin(uint64_t dentry) {
+  KCD_ASSIGN(const Dentry* file, DentryAt(dentry));
   std::vector<const std::string*> names;
   size_t bytes = 0;
-  for (size_t step = 0; step < kMaxPathSteps && bytes < kMaxPathBytes; ++step) {
-    KCD_ASSIGN(const Dentry* here, DentryAt(dentry));
-    if (here->parent == dentry) return Joined(names);
+  for (uint64_t at = dentry; names.size() < kMaxPathSteps && bytes < kMaxPathBytes;) {
+    KCD_ASSIGN(const Dentry* here, DentryAt(at));
+    if (here->parent == at) return FilePath{JoinedNames(names), file->unhashed && at != dentry};
     names.push_back(&here->name);
     bytes += here->name.size() + 1;
-    dentry = here->parent;
+    at = here->parent;
   }
   return Corrupt("a path of more than 4096 bytes or directories");
 }

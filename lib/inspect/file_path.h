@@ -41,7 +41,10 @@ class PathReader {
   /// is; kUnreadable.
   [[nodiscard]] Result<FilePath> PathOf(uint64_t mnt, uint64_t dentry);
   /// From the root of its file system on.
-  [[nodiscard]] Result<std::string> PathWithin(uint64_t dentry);
+  [[nodiscard]] Result<FilePath> PathWithin(uint64_t dentry);
+  /// Whether the way up from `dentry` in `mnt` comes by `root` in `root_mnt`.
+  [[nodiscard]] Result<bool> IsBelow(uint64_t mnt, uint64_t dentry, uint64_t root_mnt,
+                                     uint64_t root);
 
  private:
   struct Dentry {
@@ -65,6 +68,14 @@ class PathReader {
   [[nodiscard]] Status FindFields(const TypeCatalog& types);
   [[nodiscard]] Result<const Dentry*> DentryAt(uint64_t address);
   [[nodiscard]] Result<const Mount*> MountAt(uint64_t mnt);
+  /// One step of a way up.
+  struct Place {
+    uint64_t mnt = 0;
+    uint64_t dentry = 0;
+  };
+  /// Where the way up goes on, across the borders of mounts; nothing: it ends here. `name`: of the
+  /// step, nullptr where it only leaves a mount.
+  [[nodiscard]] Result<std::optional<Place>> Up(const Place& place, const std::string** name);
   [[nodiscard]] Result<std::string> NameOf(const Record& record);
   [[nodiscard]] Result<FilePath> MadeName(const Dentry& dentry);
   [[nodiscard]] std::string NumberText(const char* kind, uint64_t inode);

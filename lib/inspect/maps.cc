@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/open_file.h"
 #include "kcoredump/text.h"
+#include "symbol/chain_walk.h"
 #include "symbol/maple_walk.h"
 #include "symbol/record.h"
 
@@ -25,10 +26,7 @@ constexpr uint64_t kVmWrite = 0x2;
 constexpr uint64_t kVmExec = 0x4;
 constexpr uint64_t kVmMayShare = 0x80;
 
-constexpr size_t kMaxNameBytes = 256;
-/// A live process may change its mappings under the walk; then they are walked again.
-constexpr int kLiveMapAttempts = 4;
-
+constexpr size_t kMaxMappingNameBytes = 256;
 class MapReader {
  public:
   [[nodiscard]] static Result<MapReader> Create(const TaskSources& sources, MappingList& out);
@@ -48,9 +46,8 @@ class MapReader {
   [[nodiscard]] Status FindFields();
   void FindNames();
   [[nodiscard]] Status WalkTree(uint64_t mm);
-  void WalkChain(uint64_t first);
-  /// False: enough.
-  bool Keep(const Record& vma);
+  void WalkOldList(uint64_t first);
+  void Keep(const Record& vma);
   [[nodiscard]] Mapping Describe(const Record& vma);
   void DescribeFile(const Record& vma, Mapping& mapping);
   [[nodiscard]] std::string NameWithoutFile(const Record& vma, const Mapping& mapping);
@@ -124,7 +121,7 @@ void MapReader::FindNames() {
 std::string MapReader::GivenName(const Record& vma, const char* kind) {
   const uint64_t name = vma.Unsigned(given_name_);
   if (name == 0 || !given_text_.known()) return {};
-  const auto text = sources_.kernel.ReadString(name + given_text_.offset, kMaxNameBytes);
+  const auto text = sources_.kernel.ReadString(name + given_text_.offset, kMaxMappingNameBytes);
   return text.ok() ? std::string(kind) + text.value() + "]" : std::string();
 }
 
@@ -157,7 +154,7 @@ std::string MapReader::NameWithoutFile(const Record& vma, const Mapping& mapping
       special_name_.known()) {
     const auto name =
         sources_.kernel.ReadValue<uint64_t>(vma.Unsigned(private_) + special_name_.offset);
-    auto text = name.ok() ? sources_.kernel.ReadString(name.value(), kMaxNameBytes)
+    auto text = name.ok() ? sources_.kernel.ReadString(name.value(), kMaxMappingNameBytes)
                           : Result<std::string>(name.error());
     if (text.ok()) return std::move(text.value());
   }
@@ -188,15 +185,14 @@ Mapping MapReader::Describe(const Record& vma) {
   return mapping;
 }
 
-bool MapReader::Keep(const Record& vma) {
+void MapReader::Keep(const Record& vma) {
   Mapping mapping = Describe(vma);
   if (mapping.end <= mapping.start) {
     out_.findings.Lost("the vm_area_struct at " + HexAddress(vma.address()) + " claims " +
                        HexAddress(mapping.start) + " to " + HexAddress(mapping.end));
-    return true;
+    return;
   }
   out_.mappings.push_back(std::move(mapping));
-  return true;
 }
 
 Status MapReader::WalkTree(uint64_t mm) {
@@ -207,7 +203,8 @@ Status MapReader::WalkTree(uint64_t mm) {
       [&](uint64_t first, uint64_t last, uint64_t entry) {
         const Status read = vma.Load(sources_.kernel, entry, vma_layout_.bytes());
         if (read.ok() && vma.Unsigned(start_) == first && vma.Unsigned(end_) == last + 1) {
-          return Keep(vma);
+          Keep(vma);
+          return true;
         }
         out_.findings.Lost("the mapping at " + HexAddress(first) + " " +
                            (read.ok() ? "has a vm_area_struct of another"
@@ -218,28 +215,23 @@ Status MapReader::WalkTree(uint64_t mm) {
   return {};
 }
 
-void MapReader::WalkChain(uint64_t first) {
-  std::unordered_set<uint64_t> met;
+void MapReader::WalkOldList(uint64_t first) {
   Record vma;
-  for (uint64_t at = first; at != 0; at = vma.Unsigned(next_)) {
-    if (!met.insert(at).second || met.size() > kMaxMappings) {
-      out_.findings.Lost("the list of mappings is damaged: it does not end at " + HexAddress(at));
-      return;
-    }
-    const Status read = vma.Load(sources_.kernel, at, vma_layout_.bytes());
-    if (!read.ok()) {
-      out_.findings.Lost("the list of mappings ends early: " + read.error().message);
-      return;
-    }
-    (void)Keep(vma);
-  }
+  const ListOutcome walk = WalkChain(
+      sources_.kernel, first, next_.offset, kMaxMappings, "the list of mappings", [&](uint64_t at) {
+        const Status read = vma.Load(sources_.kernel, at, vma_layout_.bytes());
+        if (read.ok()) Keep(vma);
+        if (!read.ok()) out_.findings.Lost("a mapping: " + read.error().message);
+        return true;
+      });
+  if (walk.lost) out_.findings.Lost(walk.note);
 }
 
 void MapReader::Walk(uint64_t mm) {
   Status read = mm_.Load(sources_.kernel, mm, mm_layout_.bytes());
   if (read.ok() && tree_.known()) read = WalkTree(mm);
   if (!read.ok()) out_.findings.Lost("the list of mappings: " + read.error().message);
-  if (read.ok() && !tree_.known()) WalkChain(mm_.Unsigned(first_));
+  if (read.ok() && !tree_.known()) WalkOldList(mm_.Unsigned(first_));
   AddGate();
   LimitNotes(out_.findings.notes);
 }
@@ -273,11 +265,7 @@ Result<MappingList> WalkMappings(const TaskSources& sources, uint32_t pid) {
 Result<MappingList> ListMappings(Kernel& kernel, uint32_t pid) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(MappingList list, WalkMappings(sources, pid));
-  for (int i = 1; i < kLiveMapAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkMappings(sources, pid));
-  }
-  return list;
+  return AskAgainWhileLive(session, [&] { return WalkMappings(sources, pid); });
 }
 
 }  // namespace kcoredump

@@ -11,8 +11,8 @@ namespace kcoredump {
 namespace {
 
 /// Kernel: include/linux/fs.h, FMODE_BACKING: a file of a stacked file system, behind whose struct
-/// file the path stands that the user knows (6.8, def3ae83da02). The bit was 25 and is 24 since
-/// 6.14 (f3d0b18ba9b7), where 25 means something else, so the path must prove it.
+/// file the path stands that the user knows (6.7, def3ae83da02). The bit was 25 and is 24 since
+/// 6.14, where 25 means something else, so the path must prove it.
 constexpr uint64_t kBackingModes = 3 << 24;
 
 constexpr unsigned kMinorBits = 20;

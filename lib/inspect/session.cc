@@ -204,6 +204,14 @@ Result<const TypeCatalog*> Session::Types() {
   return static_cast<const TypeCatalog*>(types->get());
 }
 
+Result<const TypeCatalog*> Session::NeedTypes() {
+  auto types = Types();
+  if (types.ok()) return types;
+  Error error = std::move(types.error()).WithContext("this kernel's types cannot be had");
+  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kUnsupported;
+  return error;
+}
+
 Result<const ModuleList*> Session::Modules() {
   KCD_TRY(Symbols());
   return state_->modules.Get([this]() -> Result<ModuleList> {

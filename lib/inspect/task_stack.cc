@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/try.h"
 #include "kcoredump/text.h"
@@ -111,6 +112,13 @@ Result<StackFrame> TaskStackReader::SwitchFrame(uint64_t task, SwitchedRegisters
 bool TaskStackReader::IsScheduler(uint64_t pc) const {
   return std::any_of(scheduler_text_.begin(), scheduler_text_.end(),
                      [&](const Range& range) { return range.Contains(pc); });
+}
+
+Result<Range> TaskStackReader::StackOf(uint64_t task) {
+  KCD_ASSIGN(const uint64_t stack, sources_.kernel.ReadValue<uint64_t>(task + stack_offset_));
+  const auto end = CheckedAdd(stack, stack_bytes_);
+  if (!end) return Corrupt("the stack at " + HexAddress(stack) + " has no end");
+  return Range{stack, *end};
 }
 
 void TaskStackReader::FindOutside(TaskStack& stack) const {

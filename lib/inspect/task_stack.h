@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/range.h"
 #include "inspect/unwind.h"
 #include "kcoredump/result.h"
 #include "symbol/record.h"
@@ -49,6 +50,15 @@ class TaskStackReader {
   [[nodiscard]] Result<TaskStack> Read(uint64_t task, bool whole);
   /// Whether a CPU runs it right now; nothing: not known.
   [[nodiscard]] std::optional<bool> IsRunning(uint64_t task);
+  /// Whether code is the scheduler's or one of its sleeping primitives', which /proc/PID/stack
+  /// leaves out.
+  [[nodiscard]] bool IsScheduler(uint64_t pc) const;
+  /// The memory of a task's kernel stack.
+  [[nodiscard]] Result<Range> StackOf(uint64_t task);
+  /// `first` and its callers, as StackUnwinder::Walk.
+  [[nodiscard]] std::vector<StackFrame> Walk(const StackFrame& first, std::string* trouble) {
+    return unwinder_.Walk(first, trouble);
+  }
 
   /// What weakens every answer.
   [[nodiscard]] std::vector<std::string> Notes() const;
@@ -58,7 +68,6 @@ class TaskStackReader {
   [[nodiscard]] Status FindFields();
   void FindSchedulerText();
   [[nodiscard]] Result<StackFrame> SwitchFrame(uint64_t task, SwitchedRegisters& saved);
-  [[nodiscard]] bool IsScheduler(uint64_t pc) const;
   void FindOutside(TaskStack& stack) const;
 
   UnwindSources sources_;

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/process_memory.h"
 #include "kcoredump/text.h"
 #include "symbol/list_walk.h"
@@ -25,9 +26,6 @@ namespace {
 constexpr uint64_t kKernelThread = 0x00200000;
 constexpr uint64_t kExitDead = 0x10;
 constexpr uint64_t kExitZombie = 0x20;
-
-/// A live list may change under the walk; then it is walked again.
-constexpr int kLiveAttempts = 4;
 
 /// Bits of task_struct.__state and exit_state, as fs/proc/array.c (task_state_index) turns them
 /// into a letter: the highest of those reported counts.
@@ -361,7 +359,7 @@ Result<TaskList> WalkTasks(const TaskSources& sources, bool threads) {
 }
 
 Result<TaskSources> TaskSourcesOf(Session& session) {
-  KCD_ASSIGN(const TypeCatalog* types, session.Types());
+  KCD_ASSIGN(const TypeCatalog* types, session.NeedTypes());
   const auto page_bytes = session.facts().vmcoreinfo.Number("PAGESIZE");
   return TaskSources{
       .kernel = session.kernel(),
@@ -434,10 +432,8 @@ Result<std::unique_ptr<MemoryView>> OpenProcess(Session& session, uint32_t pid) 
 Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(TaskList list, WalkTasks(sources, options.threads));
-  for (int i = 1; i < kLiveAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkTasks(sources, options.threads));
-  }
+  KCD_ASSIGN(TaskList list,
+             AskAgainWhileLive(session, [&] { return WalkTasks(sources, options.threads); }));
   if (!options.only.empty()) KCD_TRY(Select(options, list.tasks));
   return list;
 }

@@ -40,7 +40,7 @@ struct TaskHead {
   uint64_t nsproxy = 0;  ///< struct nsproxy
 };
 
-/// The sources hold references into the session.
+/// The sources hold references into the session. kUnsupported: its types cannot be had.
 [[nodiscard]] Result<TaskSources> TaskSourcesOf(Session& session);
 
 /// Every process, and with `threads` every thread, in the kernel's order, until `visit` returns
@@ -48,7 +48,7 @@ struct TaskHead {
 [[nodiscard]] Status VisitTasks(const TaskSources& sources, bool threads, Findings& findings,
                                 const std::function<bool(const TaskHead&)>& visit);
 
-/// kNotFound: no such pid (of a process or a thread).
+/// kNotFound: no such pid (of a process or a thread), or no list of them.
 [[nodiscard]] Result<TaskHead> FindTask(const TaskSources& sources, uint32_t pid);
 
 /// kInvalidArgument: a kernel thread or a zombie, which have no memory of their own.

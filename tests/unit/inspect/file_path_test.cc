@@ -13,14 +13,14 @@ constexpr uint64_t kName = 0xffff888000201000;
 constexpr uint64_t kOther = 0xffff888000202000;
 constexpr uint64_t kMount = 0xffff888000203000;
 constexpr uint64_t kMountRoot = 0xffff888000204000;
-constexpr uint64_t kInode = 0xffff888000205000;
+constexpr uint64_t kNamedInode = 0xffff888000205000;
 
 class FilePathTest : public testing::Test {
  protected:
   FilePathTest() {
     kernel_.Dentry(kDir, FakeFiles::kRoot, "tmp", 0);
-    kernel_.Dentry(kName, kDir, "a file", kInode);
-    kernel_.Inode(kInode, 0100644, 4711);
+    kernel_.Dentry(kName, kDir, "a file", kNamedInode);
+    kernel_.Inode(kNamedInode, 0100644, 4711);
   }
 
   Result<FilePath> PathOf(uint64_t dentry, uint64_t mount = FakeFiles::kRootMount) {
@@ -61,7 +61,7 @@ TEST_F(FilePathTest, ANameMayStandOutsideOfItsDentry) {
 }
 
 TEST_F(FilePathTest, FilesWithoutAPlaceAreNamedByTheirMaker) {
-  kernel_.Dentry(kOther, kOther, "lab", kInode);
+  kernel_.Dentry(kOther, kOther, "lab", kNamedInode);
   kernel_.NameMaker(kOther, "sockfs_dname", 0xffffffff82100000);
   EXPECT_EQ(TextOf(kOther), "socket:[4711]");
   kernel_.NameMaker(kOther, "pipefs_dname", 0xffffffff82110000);

@@ -9,15 +9,15 @@ namespace {
 using test::FakeFiles;
 using test::FakeMember;
 
-constexpr uint64_t kTask = 0xffff888000200000;
+constexpr uint64_t kMapsTask = 0xffff888000200000;
 constexpr uint64_t kMm = 0xffff888000210000;
 constexpr uint64_t kNode = 0xffff888000220000;
 constexpr uint64_t kVmas = 0xffff888000230000;
 constexpr uint64_t kFile = 0xffff888000240000;
 constexpr uint64_t kDentry = 0xffff888000250000;
-constexpr uint64_t kInode = 0xffff888000260000;
+constexpr uint64_t kMappedInode = 0xffff888000260000;
 constexpr uint64_t kVmaBytes = 128;
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kMapPage = 4096;
 
 /// A process whose mappings stand on a list or, with `tree`, in a maple tree.
 class MapsTest : public testing::TestWithParam<bool> {
@@ -32,12 +32,12 @@ class MapsTest : public testing::TestWithParam<bool> {
     const FakeMember root =
         GetParam() ? FakeMember{"mm_mt", 0, 16, "maple_tree"} : FakeMember{"mmap", 0};
     kernel_.Struct("mm_struct", 64, {root, {"start_brk", 16}, {"brk", 24}, {"start_stack", 32}});
-    kernel_.Task(kTask, 7, "lab");
-    kernel_.Word(kTask + FakeFiles::kTaskMm, kMm);
+    kernel_.Task(kMapsTask, 7, "lab");
+    kernel_.Word(kMapsTask + FakeFiles::kTaskMm, kMm);
     kernel_.Zero(kMm, 64);
-    kernel_.Dentry(kDentry, FakeFiles::kRoot, "library", kInode);
-    kernel_.Inode(kInode, 0100755, 99);
-    kernel_.File(kFile, FakeFiles::kRootMount, kDentry, kInode);
+    kernel_.Dentry(kDentry, FakeFiles::kRoot, "library", kMappedInode);
+    kernel_.Inode(kMappedInode, 0100755, 99);
+    kernel_.File(kFile, FakeFiles::kRootMount, kDentry, kMappedInode);
   }
 
   void Vmas(bool with_files = true) {
@@ -47,14 +47,14 @@ class MapsTest : public testing::TestWithParam<bool> {
     if (with_files) members.push_back({"vm_file", 56});
     kernel_.Struct("vm_area_struct", kVmaBytes, members);
   }
-  static uint64_t Vma(uint64_t number) { return kVmas + number * kPage; }
+  static uint64_t Vma(uint64_t number) { return kVmas + number * kMapPage; }
 
   /// Mappings of a page each, every second page from 0x10000 on.
   void Put(size_t count) {
     for (size_t i = 0; i < count; ++i) {
       kernel_.Zero(Vma(i), kVmaBytes);
       kernel_.Word(Vma(i), Start(i));
-      kernel_.Word(Vma(i) + 8, Start(i) + kPage);
+      kernel_.Word(Vma(i) + 8, Start(i) + kMapPage);
       kernel_.Word(Vma(i) + 16, i + 1 < count ? Vma(i + 1) : 0);
     }
     if (!GetParam()) return kernel_.Word(kMm, Vma(0));
@@ -62,11 +62,11 @@ class MapsTest : public testing::TestWithParam<bool> {
     kernel_.Word(kMm + 8, kNode | 1 << 3 | 2);
     for (size_t i = 0; i < count; ++i) {
       kernel_.Word(kNode + 8 + 16 * i, Start(i) - 1);
-      kernel_.Word(kNode + 16 + 16 * i, Start(i) + kPage - 1);
+      kernel_.Word(kNode + 16 + 16 * i, Start(i) + kMapPage - 1);
       kernel_.Word(kNode + 128 + 16 * i + 8, Vma(i));
     }
   }
-  static uint64_t Start(size_t number) { return 0x10000 + number * 2 * kPage; }
+  static uint64_t Start(size_t number) { return 0x10000 + number * 2 * kMapPage; }
 
   MappingList Walk() {
     auto walked = WalkMappings(kernel_.sources(), 7);
@@ -93,9 +93,9 @@ TEST_P(MapsTest, ListsMappingsWithFileHeapAndStack) {
   EXPECT_EQ(list.comm, "lab");
   const Mapping& file = list.mappings[0];
   EXPECT_EQ(file.start, Start(0));
-  EXPECT_EQ(file.end, Start(0) + kPage);
+  EXPECT_EQ(file.end, Start(0) + kMapPage);
   EXPECT_TRUE(file.readable && file.executable && file.shared && !file.writable);
-  EXPECT_EQ(file.offset, 3 * kPage);
+  EXPECT_EQ(file.offset, 3 * kMapPage);
   EXPECT_EQ(file.name, "/library");
   EXPECT_EQ(file.inode, 99U);
   EXPECT_EQ(file.device_major, 8U);
@@ -156,7 +156,7 @@ TEST_P(MapsTest, AMappingThatEndsBeforeItBeginsIsDamage) {
 
 TEST_P(MapsTest, KernelThreadsAndStrangersHaveNone) {
   Vmas();
-  kernel_.memory.PutValue<uint32_t>(kTask + FakeFiles::kTaskFlags, 0x00200000);
+  kernel_.memory.PutValue<uint32_t>(kMapsTask + FakeFiles::kTaskFlags, 0x00200000);
   const auto thread = WalkMappings(kernel_.sources(), 7);
   ASSERT_FALSE(thread.ok());
   EXPECT_EQ(thread.error().code, ErrorCode::kInvalidArgument);
