@@ -49,6 +49,7 @@ void AddSym(CLI::App& app, Context& context);
 void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);
 void AddLog(CLI::App& app, Context& context);
+void AddMap(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);

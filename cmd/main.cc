@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
   AddVtop(app, context);
   AddSearch(app, context);
   AddLog(app, context);
+  AddMap(app, context);
   AddPs(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);

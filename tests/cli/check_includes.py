@@ -25,7 +25,7 @@ RESERVED = [
     ("zstd*.h", "lib/format/codec*"), ("xxhash.h", "lib/format/codec*"),
     ("zlib.h", "lib/format/codec*"), ("lzma.h", "lib/format/codec*"),
     ("lzo/*", "lib/format/codec*"), ("snappy*.h", "lib/format/codec*"),
-    ("bpf/*", "lib/symbol/*"), ("capstone/*", "lib/inspect/disassembler*"), ("CLI/*", "cmd/*"),
+    ("bpf/*", "lib/symbol/*"), ("png.h", "lib/inspect/map_png*"), ("capstone/*", "lib/inspect/disassembler*"), ("CLI/*", "cmd/*"),
 ]
 CMD_SYSTEM_FOLDERS = {"sys", "linux", "asm", "CLI"}
 
