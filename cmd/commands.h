@@ -53,6 +53,7 @@ void AddMap(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
+void AddReport(CLI::App& app, Context& context);
 void AddSchema(CLI::App& app, Context& context);
 
 /// kcoredump.1 and kcoredump-COMMAND.1 for each command, made from the tree, in an existing folder.

@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
   AddPs(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
+  AddReport(app, context);
   AddSchema(app, context);
   try {
     app.parse(argc, argv);

@@ -25,6 +25,8 @@ complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a map -d 'Draw physical memory'
+complete -c kcoredump -n __fish_use_subcommand -a report -d 'Write one HTML page'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
@@ -141,5 +143,19 @@ complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l by -x -a 'class outcome entropy time' -d 'What cells are told apart by'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l width -x -d 'Cells in a row'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l height -x -d 'Rows of cells'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l png -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l svg -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l force -d 'Replace existing files'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -s o -l output -r -F -d 'The new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -l force -d 'Replace an existing file'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump schema 2>/dev/null)'

@@ -61,16 +61,23 @@ void AddKinds(std::span<const size_t> kinds, MapCanvas& canvas) {
 }
 
 /// Of what the file does not have, one page speaks for all: forged headers can promise terabytes.
-MemoryMapPicture DrawAll(const MemorySource& source, PageTeller& teller,
-                         const MapOptions& options) {
+/// What has no label would be beyond the file's end.
+size_t KindOfAbsent(SourceReader& reader, const PageTeller& teller, uint64_t first) {
+  PageLabel label;
+  reader.Label(PhysAddr{first}, {&label, 1});
+  if (!IsHole(label.outcome)) label = {.outcome = PageOutcome::kUnreadable};
+  return teller.KindOfHole(label);
+}
+
+Result<MemoryMapPicture> DrawAll(const MemorySource& source, PageTeller& teller,
+                                 const MapOptions& options) {
+  KCD_ASSIGN(const auto labels, source.NewReader());
   const uint64_t page = source.page_bytes();
   MapCanvas canvas(source.map().RamRanges(), teller.Kinds(), options, page);
   std::vector<size_t> kinds;
   for (const Piece& piece : PiecesOf(source)) {
     if (!piece.present) {
-      kinds.assign(1, 0);
-      teller.Tell(PhysAddr{piece.range.begin}, kinds);
-      canvas.Add(piece.range.size() / page, kinds.front());
+      canvas.Add(piece.range.size() / page, KindOfAbsent(*labels, teller, piece.range.begin));
       continue;
     }
     for (uint64_t at = piece.range.begin; at < piece.range.end; at += kTellPages * page) {
@@ -121,7 +128,7 @@ Result<MemoryMapPicture> DrawClasses(Session& session, const MapOptions& options
   std::vector<std::string> notes;
   const auto teller = TellByClass(session, notes);
   if (teller.ok()) {
-    MemoryMapPicture picture = DrawAll(session.source(), *teller.value(), options);
+    KCD_ASSIGN(MemoryMapPicture picture, DrawAll(session.source(), *teller.value(), options));
     for (std::string& note : notes) picture.findings.Add(std::move(note));
     return picture;
   }

@@ -17,6 +17,8 @@ const MapKind kUnreadableKind{
 const MapKind kExcludedKind{.name = "excluded", .letter = '-', .rgb = 0x5b4a3a, .ansi = 1};
 const MapKind kUnknownKind{.name = "not known", .letter = '?', .rgb = 0xc8c8c8, .ansi = 15};
 
+constexpr double kMsASecond = 1000;
+
 /// From dark to light, evenly (viridis).
 constexpr std::array<uint32_t, kScaleSteps> kScaleRgb = {0x440154, 0x46327e, 0x365c8d, 0x277f8e,
                                                          0x1fa187, 0x4ac16d, 0xa0da39, 0xfde725};
@@ -106,12 +108,21 @@ std::vector<MapKind> EntropyKinds() {
   return Scale(names);
 }
 
+/// No two steps have the same name: the last millisecond has an end, too.
 std::vector<MapKind> TimeKinds(uint32_t last_ms) {
+  const double span_ms = last_ms + 1.0;
   std::array<std::string, kScaleSteps> names;
   for (size_t i = 0; i < kScaleSteps; ++i) {
     std::array<char, 64> text{};
-    const auto edge = [&](size_t step) { return last_ms / 1e3 * static_cast<double>(step) / 8; };
-    std::snprintf(text.data(), text.size(), "%.2f-%.2f s", edge(i), edge(i + 1));
+    const auto edge = [&](size_t step) {
+      return span_ms * static_cast<double>(step) / kScaleSteps;
+    };
+    if (span_ms < kMsASecond) {
+      std::snprintf(text.data(), text.size(), "%.1f-%.1f ms", edge(i), edge(i + 1));
+    } else {
+      std::snprintf(text.data(), text.size(), "%.2f-%.2f s", edge(i) / kMsASecond,
+                    edge(i + 1) / kMsASecond);
+    }
     names[i] = text.data();
   }
   return Scale(names);

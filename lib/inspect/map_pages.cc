@@ -49,6 +49,9 @@ class ClassTeller : public LabelledTeller {
   ClassTeller(std::unique_ptr<SourceReader> reader, std::unique_ptr<UseTeller> uses)
       : LabelledTeller(std::move(reader)), uses_(std::move(uses)) {}
   std::vector<MapKind> Kinds() const override { return ClassKinds(); }
+  size_t KindOfHole(const PageLabel& hole) const override {
+    return ClassKindOfHole(hole).value_or(kClassUnreadable);
+  }
 
  protected:
   void TellLabelled(PhysAddr first, std::span<const PageLabel> labels,
@@ -71,6 +74,9 @@ class OutcomeTeller : public LabelledTeller {
                 uint64_t page_bytes)
       : LabelledTeller(std::move(reader)), runs_(runs), page_bytes_(page_bytes) {}
   std::vector<MapKind> Kinds() const override { return OutcomeKinds(); }
+  size_t KindOfHole(const PageLabel& hole) const override {
+    return static_cast<size_t>(hole.outcome);
+  }
 
  protected:
   void TellLabelled(PhysAddr first, std::span<const PageLabel> labels,
@@ -110,6 +116,9 @@ class TimeTeller : public LabelledTeller {
     last_ms_ = times.empty() ? 0 : *std::max_element(times.begin(), times.end());
   }
   std::vector<MapKind> Kinds() const override { return TimeKinds(last_ms_); }
+  size_t KindOfHole(const PageLabel& hole) const override {
+    return ScaleKindOfHole(hole).value_or(kScaleUnreadable);
+  }
 
  protected:
   void TellLabelled(PhysAddr first, std::span<const PageLabel> labels,

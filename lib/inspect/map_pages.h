@@ -21,6 +21,8 @@ class PageTeller {
   [[nodiscard]] virtual std::vector<MapKind> Kinds() const = 0;
   /// The kind of each of `kinds.size()` pages of RAM from `first` on.
   virtual void Tell(PhysAddr first, std::span<size_t> kinds) = 0;
+  /// Of a page that is not there.
+  [[nodiscard]] virtual size_t KindOfHole(const PageLabel& hole) const = 0;
 };
 
 /// How many pages of a cell are looked at, where not all are.

@@ -15,7 +15,8 @@ endfunction()
 add_cli_test(includes check_includes.py 60 ${CMAKE_SOURCE_DIR})
 add_cli_test(completions check_completions.py 120 $<TARGET_FILE:kcoredump>
              ${CMAKE_SOURCE_DIR}/completions)
-foreach(name capture convert dis exit_statuses export formats inspect print read schema search)
+foreach(name capture convert dis exit_statuses export formats inspect map print read report
+        schema search)
   add_cli_test(${name} test_${name}.py 180 $<TARGET_FILE:kcoredump>)
 endforeach()
 if(NOT KCOREDUMP_SANITIZE)  # a sanitizer's shadow is no measure of the program
