@@ -89,14 +89,14 @@ int ShowMap(Kernel& kernel, const Arguments& arguments) {
 void AddMapOptions(CLI::App* command, Arguments& arguments) {
   AddLookOptions(command, arguments.look, "cells");
   command->add_option("--by", arguments.by, "class, outcome, entropy or time; default: class")
-      ->option_text("WHAT")
+      ->option_text("{class,outcome,entropy,time}")
       ->check(CLI::IsMember({"class", "outcome", "entropy", "time"}));
   const CLI::Range side(1U, kMaxMapSide);
-  command->add_option("--width", arguments.width, "Cells in a row; default: what fits")
+  command->add_option("--columns", arguments.width, "Cells in a row; default: what fits")
       ->option_text("N")
       ->check(side);
   command
-      ->add_option("--height", arguments.height,
+      ->add_option("--rows", arguments.height,
                    "Rows of cells at most; default: 48, or 24 of letters")
       ->option_text("N")
       ->check(side);

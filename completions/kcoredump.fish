@@ -145,8 +145,8 @@ complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON 
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from map' -l by -x -a 'class outcome entropy time' -d 'What cells are told apart by'
-complete -c kcoredump -n '__fish_seen_subcommand_from map' -l width -x -d 'Cells in a row'
-complete -c kcoredump -n '__fish_seen_subcommand_from map' -l height -x -d 'Rows of cells'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l columns -x -d 'Cells in a row'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l rows -x -d 'Rows of cells'
 complete -c kcoredump -n '__fish_seen_subcommand_from map' -l png -r -F -d 'Draw into this new file'
 complete -c kcoredump -n '__fish_seen_subcommand_from map' -l svg -r -F -d 'Draw into this new file'
 complete -c kcoredump -n '__fish_seen_subcommand_from map' -l force -d 'Replace existing files'

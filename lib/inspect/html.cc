@@ -28,7 +28,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .86rem; width: 100%; }
 th { background: var(--soft); position: sticky; text-align: left; top: 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .15rem .6rem; vertical-align: top; }
-td, pre { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+td, pre { font-family: ui-monospace, monospace; }
+td:last-child, pre { overflow-wrap: anywhere; }
 td, dd { unicode-bidi: isolate; }
 .number { text-align: right; white-space: nowrap; }
 pre { background: var(--soft); font-size: .82rem; margin: 0; padding: .6rem; unicode-bidi: plaintext;

@@ -41,7 +41,7 @@ void MapCanvas::Count(size_t cell, size_t kind, uint64_t pages) {
 void MapCanvas::Add(uint64_t pages, size_t kind) {
   while (pages != 0 && added_ < picture_.total_pages) {
     const uint64_t left = picture_.cell_pages - added_ % picture_.cell_pages;
-    const uint64_t here = std::min(pages, left);
+    const uint64_t here = std::min({pages, left, picture_.total_pages - added_});
     Count(added_ / picture_.cell_pages, kind, here);
     added_ += here;
     pages -= here;

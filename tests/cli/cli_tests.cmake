@@ -19,6 +19,9 @@ foreach(name capture convert dis exit_statuses export formats inspect map print 
         schema search)
   add_cli_test(${name} test_${name}.py 180 $<TARGET_FILE:kcoredump>)
 endforeach()
+if(KCOREDUMP_PEERS)
+  add_cli_test(browser test_browser.py 300 $<TARGET_FILE:kcoredump>)
+endif()
 if(NOT KCOREDUMP_SANITIZE)  # a sanitizer's shadow is no measure of the program
   add_cli_test(memory test_memory.py 300 $<TARGET_FILE:kcoredump>)
   set_tests_properties(cli.memory PROPERTIES RUN_SERIAL ON)

@@ -50,7 +50,7 @@ class Kinds(MapCase):
         self.assertIn("only whether", picture["notes"][0])
 
     def test_cells_go_through_ram_without_its_gaps(self):
-        picture = self.json("-f", self.core, "--width", 8, "--height", 4)
+        picture = self.json("-f", self.core, "--columns", 8, "--rows", 4)
         self.assertEqual((2, 8, 4, 64), tuple(picture[k] for k in ("cell_pages", "width", "rows", "total_pages")))
         places = [int(cell["physical"], 16) for cell in picture["cells"]]
         self.assertEqual([0x1000 + 2 * i * PAGE for i in range(20)] + [0x1000000 + 2 * i * PAGE for i in range(12)],
@@ -63,7 +63,7 @@ class Kinds(MapCase):
         for path in (core, self.capture(core, status=cli.HOLES)):
             picture = self.json("-f", path, "--by", "outcome")
             self.assertEqual(right, self.pages(picture))
-            coarse = self.json("-f", path, "--by", "outcome", "--width", 1, "--height", 1)
+            coarse = self.json("-f", path, "--by", "outcome", "--columns", 1, "--rows", 1)
             self.assertEqual(["unreadable"], [cell["shows"] for cell in coarse["cells"]], "a hole must be seen")
             self.assertEqual(right, coarse["cells"][0]["kinds"])
 
@@ -125,7 +125,7 @@ class Text(MapCase):
             os.environ.update(saved)
 
     def test_letters_and_legend(self):
-        text = self.expect(cli.COMPLETE, "map", "-f", self.core, "--width", 16).text
+        text = self.expect(cli.COMPLETE, "map", "-f", self.core, "--columns", 16).text
         self.assertTrue(text.startswith("0x0000000000001000  ##0##0##0##0##0#\n"), text)
         self.assertRegex(text, r"(?m)^  0  zero +84\.0 KiB +32\.8 %$")
         self.assertRegex(text, r"(?m)^  #  not zero +172\.0 KiB +67\.2 %$")
@@ -146,7 +146,7 @@ class Text(MapCase):
 
 class Files(MapCase):
     def test_svg(self):
-        self.expect(cli.COMPLETE, "map", "-f", self.core, "--svg", self.path("a.svg"), "--width", 8)
+        self.expect(cli.COMPLETE, "map", "-f", self.core, "--svg", self.path("a.svg"), "--columns", 8)
         root = xml.etree.ElementTree.parse(self.path("a.svg")).getroot()
         drawn = {path.find(f"{SVG}title").text: path.get("d") for path in root.iter(f"{SVG}path")}
         self.assertEqual({"zero, 84.0 KiB", "not zero, 172.0 KiB"}, set(drawn))
@@ -154,7 +154,7 @@ class Files(MapCase):
         self.assertEqual({"zero, 84.0 KiB": 21, "not zero, 172.0 KiB": 43}, cells)
 
     def test_png(self):
-        self.expect(cli.COMPLETE, "map", "-f", self.core, "--png", self.path("a.png"), "--width", 8)
+        self.expect(cli.COMPLETE, "map", "-f", self.core, "--png", self.path("a.png"), "--columns", 8)
         data = self.path("a.png").read_bytes()
         self.assertEqual(b"\x89PNG\r\n\x1a\n", data[:8])
         width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
@@ -193,7 +193,7 @@ class Files(MapCase):
         self.assertTrue(taken.read_text().startswith("<svg "))
 
     def test_slips_of_the_command_line(self):
-        for words in (("--by", "colour"), ("--width", 0), ("--height", 1025), ("--png", "")):
+        for words in (("--by", "colour"), ("--columns", 0), ("--rows", 1025), ("--png", "")):
             self.expect(cli.USAGE, "map", "-f", self.core, *words)
         self.expect(cli.IO, "map", "-f", self.path("nothing"))
 
