@@ -62,7 +62,7 @@ std::string LegendText(const MemoryMapPicture& picture, MapColours colours) {
   std::string text;
   for (const LegendLine& line : LegendOf(picture)) {
     std::array<char, 128> row{};
-    std::snprintf(row.data(), row.size(), "  %-16s %10s %6s", line.kind->name.c_str(),
+    std::snprintf(row.data(), row.size(), "  %-16s %10s %7s", line.kind->name.c_str(),
                   line.size.c_str(), line.share.c_str());
     text += "  ";
     if (colours == MapColours::kNone) {

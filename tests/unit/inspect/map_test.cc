@@ -146,7 +146,7 @@ TEST(MapText, HalfBlocksHoldTwoRows) {
             std::string::npos);
   const std::string letters = ToText(picture, MapColours::kNone);
   EXPECT_EQ(letters.substr(0, 52), "0x0000000000001000  .....\n0x0000000000006000  ccccc\n");
-  EXPECT_NE(letters.find("  c  cache              20.0 KiB 50.0 %\n"), std::string::npos);
+  EXPECT_NE(letters.find("  c  cache              20.0 KiB  50.0 %\n"), std::string::npos);
 }
 
 TEST(MapText, AnOddRowHasNothingBelow) {
