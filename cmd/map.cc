@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kAddressColumns = 20;  ///< "0x", 16 digits and two spaces before a line's cells
 constexpr uint32_t kFileSide = 256;       ///< cells a side of a drawing in a file
 
-struct Arguments {
+struct MapArguments {
   LookOptions look;
   std::string by = "class";
   uint32_t width = 0;  ///< 0: what fits
@@ -39,7 +39,7 @@ MapColours ColoursOf(const TextStyle& style) {
   return rgb ? MapColours::kTrue : MapColours::k16;
 }
 
-Result<MapOptions> OptionsOf(const Arguments& arguments, const TextStyle& style) {
+Result<MapOptions> OptionsOf(const MapArguments& arguments, const TextStyle& style) {
   MapOptions options;
   auto by = ParseMapBy(arguments.by);
   if (!by.ok()) return std::move(by.error());
@@ -57,7 +57,7 @@ Result<MapOptions> OptionsOf(const Arguments& arguments, const TextStyle& style)
   return options;
 }
 
-Status WriteFiles(const Arguments& arguments, const MemoryMapPicture& picture) {
+Status WriteFiles(const MapArguments& arguments, const MemoryMapPicture& picture) {
   if (!arguments.svg.empty()) {
     auto done = WriteWhole(arguments.svg, ToSvg(picture), arguments.force);
     if (!done.ok()) return done;
@@ -67,7 +67,7 @@ Status WriteFiles(const Arguments& arguments, const MemoryMapPicture& picture) {
   return png.ok() ? WriteWhole(arguments.png, png.value(), arguments.force) : Status(png.error());
 }
 
-int ShowMap(Kernel& kernel, const Arguments& arguments) {
+int ShowMap(Kernel& kernel, const MapArguments& arguments) {
   const TextStyle style = StdoutStyle();
   const auto options = OptionsOf(arguments, style);
   if (!options.ok()) return Fail(options.error());
@@ -86,7 +86,7 @@ int ShowMap(Kernel& kernel, const Arguments& arguments) {
   return PrintAnswer(text, picture.findings);
 }
 
-void AddMapOptions(CLI::App* command, Arguments& arguments) {
+void AddMapOptions(CLI::App* command, MapArguments& arguments) {
   AddLookOptions(command, arguments.look, "cells");
   command->add_option("--by", arguments.by, "class, outcome, entropy or time; default: class")
       ->option_text("{class,outcome,entropy,time}")
@@ -112,7 +112,7 @@ void AddMapOptions(CLI::App* command, Arguments& arguments) {
 }  // namespace
 
 void AddMap(CLI::App& app, Context& context) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<MapArguments>();
   CLI::App* command =
       app.add_subcommand("map", "Draw physical memory: what each part of it is used for");
   command->footer(

@@ -23,8 +23,8 @@ inline constexpr std::array kPageClasses = {PageClass::kZero, PageClass::kCache,
 enum class PageKind : uint8_t {
   kUnknown,
   kFree,
-  kUser,       ///< anonymous and hugetlb
-  kCache,      ///< page cache, with private data or without
+  kUser,   ///< anonymous and hugetlb
+  kCache,  ///< page cache, with private data or without
   kSlab,
   kPageTable,  ///< as the kernel marks them: processes' tables, not all of the kernel's own
   kReserved,   ///< by firmware, or at boot (PG_reserved)

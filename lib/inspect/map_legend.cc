@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 
+#include "inspect/table.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -13,14 +14,6 @@ namespace {
 
 constexpr uint32_t kDrawingPixels = 1024;
 constexpr uint32_t kLargestCell = 16;
-
-std::string Percent(uint64_t part, uint64_t whole) {
-  std::array<char, 32> text{};
-  const double share =
-      whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-  std::snprintf(text.data(), text.size(), "%.1f %%", share);
-  return text.data();
-}
 
 }  // namespace
 

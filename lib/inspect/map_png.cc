@@ -95,7 +95,7 @@ std::vector<uint8_t> ColoursOf(const MemoryMapPicture& picture) {
   return colours;
 }
 
-std::string Padded(const std::string& text, size_t width, bool right) {
+std::string InColumn(const std::string& text, size_t width, bool right) {
   const std::string padding(width - std::min(width, text.size()), ' ');
   return right ? padding + text : text + padding;
 }
@@ -121,8 +121,8 @@ void DrawLegend(const MemoryMapPicture& picture, uint32_t top, uint8_t ink, Rast
     raster.Fill(kCellsLeft, y, kSwatch, kSwatch,
                 static_cast<uint8_t>(line.kind - picture.kinds.data()));
     raster.Text(kCellsLeft + 2 * kSwatch, y,
-                Padded(line.kind->name, 16, false) + Padded(line.size, 12, true) +
-                    Padded(line.share, 9, true),
+                InColumn(line.kind->name, 16, false) + InColumn(line.size, 12, true) +
+                    InColumn(line.share, 9, true),
                 ink);
     y += kTextLine;
   }

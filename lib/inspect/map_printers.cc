@@ -17,7 +17,7 @@ constexpr char kUpperHalf[] = "\xe2\x96\x80";  // U+2580, its lower half is the 
 constexpr char kResetColours[] = "\x1b[0m";
 
 /// SGR parameters for a colour; `background`: of the cell's lower half.
-std::string ColourOf(const MapKind* kind, MapColours colours, bool background) {
+std::string SgrOf(const MapKind* kind, MapColours colours, bool background) {
   if (kind == nullptr) return background ? "49" : "39";
   if (colours == MapColours::kTrue) {
     return std::string(background ? "48" : "38") + ";2;" + std::to_string(kind->rgb >> 16) + ";" +
@@ -39,8 +39,8 @@ std::string LineOfBlocks(const MemoryMapPicture& picture, size_t row, MapColours
   for (size_t column = 0; column < picture.width; ++column) {
     const MapKind* upper = KindAt(picture, row, column);
     if (upper == nullptr) break;
-    const std::string pair = ColourOf(upper, colours, false) + ";" +
-                             ColourOf(KindAt(picture, row + 1, column), colours, true);
+    const std::string pair =
+        SgrOf(upper, colours, false) + ";" + SgrOf(KindAt(picture, row + 1, column), colours, true);
     if (pair != last) line += "\x1b[" + pair + "m";
     line += kUpperHalf;
     last = pair;
@@ -68,7 +68,7 @@ std::string LegendText(const MemoryMapPicture& picture, MapColours colours) {
     if (colours == MapColours::kNone) {
       text += line.kind->letter;
     } else {
-      text += "\x1b[" + ColourOf(line.kind, colours, true) + "m  " + kResetColours;
+      text += "\x1b[" + SgrOf(line.kind, colours, true) + "m  " + kResetColours;
     }
     text += std::string(row.data()) + "\n";
   }

@@ -50,7 +50,7 @@ std::string Cells(const MemoryMapPicture& picture, uint32_t cell) {
   return out + "</g>\n";
 }
 
-std::string TextAt(uint64_t x, uint64_t y, std::string_view anchor, std::string_view text) {
+std::string SvgTextAt(uint64_t x, uint64_t y, std::string_view anchor, std::string_view text) {
   return "<text x=\"" + N(x) + "\" y=\"" + N(y) + "\" text-anchor=\"" + std::string(anchor) +
          "\">" + MarkupText(text) + "</text>\n";
 }
@@ -59,8 +59,8 @@ std::string Addresses(const MemoryMapPicture& picture, uint32_t cell) {
   std::string out;
   const size_t step = (kRowsOfAddress + cell - 1) / cell;
   for (size_t row = 0; row < picture.rows(); row += step) {
-    out += TextAt(kAddressPixels - kMargin, kMargin + row * cell + 10, "end",
-                  HexAddress(picture.cells[row * picture.width].physical));
+    out += SvgTextAt(kAddressPixels - kMargin, kMargin + row * cell + 10, "end",
+                     HexAddress(picture.cells[row * picture.width].physical));
   }
   return out;
 }
@@ -72,12 +72,12 @@ std::string Legend(const MemoryMapPicture& picture, uint64_t top) {
     out += "<rect x=\"" + N(kAddressPixels) + "\" y=\"" + N(y) +
            "\" width=\"14\" height=\"14\" fill=\"" + HexColour(line.kind->rgb) +
            "\" stroke=\"currentColor\" stroke-width=\"0.5\"/>\n";
-    out += TextAt(kAddressPixels + 24, y + 12, "start", line.kind->name);
-    out += TextAt(kAddressPixels + 260, y + 12, "end", line.size);
-    out += TextAt(kAddressPixels + 340, y + 12, "end", line.share);
+    out += SvgTextAt(kAddressPixels + 24, y + 12, "start", line.kind->name);
+    out += SvgTextAt(kAddressPixels + 260, y + 12, "end", line.size);
+    out += SvgTextAt(kAddressPixels + 340, y + 12, "end", line.share);
     y += kLinePixels;
   }
-  return out + TextAt(kAddressPixels, y + 14, "start", ScaleText(picture));
+  return out + SvgTextAt(kAddressPixels, y + 14, "start", ScaleText(picture));
 }
 
 }  // namespace

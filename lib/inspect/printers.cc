@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "inspect/json_text.h"
+#include "inspect/table.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/text.h"
 
@@ -23,14 +24,6 @@ constexpr size_t kMaxListed = 16;
 std::string Row(const std::string& name, const std::string& value) {
   std::string row = name + std::string(std::max<size_t>(name.size() + 1, 16) - name.size(), ' ');
   return row + value + "\n";
-}
-
-std::string Percent(uint64_t part, uint64_t whole) {
-  if (whole == 0) return "0.0 %";
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %%",
-                100.0 * static_cast<double>(part) / static_cast<double>(whole));
-  return text.data();
 }
 
 std::string More(size_t total) {

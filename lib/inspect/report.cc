@@ -11,6 +11,7 @@
 #include "inspect/html.h"
 #include "inspect/markup.h"
 #include "inspect/session.h"
+#include "inspect/tasks.h"
 #include "inspect/timeline.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/log.h"
@@ -176,13 +177,6 @@ void ReportPage::AddTimeline() {
           (info_.holes.empty() ? std::string() : table.Html()));
 }
 
-std::string CommandOf(const Task& task) {
-  if (!task.arguments || task.arguments->empty()) return "[" + task.comm + "]";
-  std::string text;
-  for (const std::string& word : *task.arguments) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 void ReportPage::AddProcesses() {
   const auto list = ListTasks(kernel_, {});
   if (!list.ok()) return AddMissing("processes", "Processes", list.error());
@@ -201,7 +195,8 @@ void ReportPage::AddProcesses() {
                   task.uid ? std::to_string(*task.uid) : "", std::string(1, task.state),
                   task.cpu ? std::to_string(*task.cpu) : "",
                   task.start_ns ? Seconds(static_cast<double>(*task.start_ns) / 1e9) : "",
-                  task.rss_bytes ? HumanBytes(*task.rss_bytes) : "", task.comm, CommandOf(task)});
+                  task.rss_bytes ? HumanBytes(*task.rss_bytes) : "", task.comm,
+                  CommandOf(task, false)});
   }
   Add("processes", "Processes", table.Html());
 }

@@ -60,7 +60,7 @@ void AddRun(const SnapshotSource& source, const Clock& clock, const PageRun& run
   }
 }
 
-std::string Number(double value) {
+std::string Decimals(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.2f", value);
   return text.data();
@@ -68,9 +68,9 @@ std::string Number(double value) {
 
 std::string Bar(double x, double y, double width, double height, const char* css_class,
                 const std::string& title) {
-  return "<rect class=\"" + std::string(css_class) + "\" x=\"" + Number(x) + "\" y=\"" + Number(y) +
-         "\" width=\"" + Number(width) + "\" height=\"" + Number(height) + "\"><title>" + title +
-         "</title></rect>\n";
+  return "<rect class=\"" + std::string(css_class) + "\" x=\"" + Decimals(x) + "\" y=\"" +
+         Decimals(y) + "\" width=\"" + Decimals(width) + "\" height=\"" + Decimals(height) +
+         "\"><title>" + title + "</title></rect>\n";
 }
 
 std::string Axis(const CaptureTimeline& timeline) {
@@ -85,7 +85,7 @@ std::string Axis(const CaptureTimeline& timeline) {
          text(kChartLeft - 6, kChartTop + 10, "end",
               HumanBytes(static_cast<uint64_t>(timeline.PeakRate())) + "/s") +
          text(kChartLeft - 6, bottom, "end", "0") + text(kChartLeft, bottom + 30, "start", "0 s") +
-         text(kChartLeft + kChartWidth, bottom + 30, "end", Number(timeline.seconds()) + " s");
+         text(kChartLeft + kChartWidth, bottom + 30, "end", Decimals(timeline.seconds()) + " s");
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ std::string TimelineSvg(const CaptureTimeline& timeline) {
     const double x = kChartLeft + width * static_cast<double>(i);
     const double rate = static_cast<double>(step.bytes) / timeline.step_seconds;
     const double height = kChartHeight * rate / peak;
-    const std::string when = Number(timeline.step_seconds * static_cast<double>(i)) + " s: ";
+    const std::string when = Decimals(timeline.step_seconds * static_cast<double>(i)) + " s: ";
     out += Bar(x, bottom - height, width * 0.9, height, "rate",
                when + HumanBytes(static_cast<uint64_t>(rate)) + "/s");
     if (step.retried_pages != 0) {
