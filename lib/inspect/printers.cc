@@ -237,7 +237,7 @@ void AddFileJson(const ImageInfo& info, ordered_json& object) {
   object["file_bytes"] = info.file_bytes;
 }
 
-std::string Dump(const ordered_json& object) {
+std::string DumpObject(const ordered_json& object) {
   return object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -286,7 +286,7 @@ std::string ToJson(const ImageInfo& info) {
   object["segments"] = SegmentsJson(info);
   object["notes"] = NotesJson(info);
   object["cpus"] = CpusJson(info);
-  return Dump(object);
+  return DumpObject(object);
 }
 
 std::string ToText(const VerifyReport& report) {
@@ -311,15 +311,15 @@ std::string ToText(const VerifyReport& report) {
 }
 
 std::string ToJson(const VerifyReport& report, const std::string& path) {
-  return Dump({{"path", path},
-               {"sound", report.damage.empty()},
-               {"complete", report.complete},
-               {"reason", TextOrNull(report.incomplete_reason)},
-               {"frames", report.frames},
-               {"damaged_frames", report.damaged_frames},
-               {"plain_bytes", report.plain_bytes},
-               {"pages", PagesJson(report.pages)},
-               {"damage", report.damage}});
+  return DumpObject({{"path", path},
+                     {"sound", report.damage.empty()},
+                     {"complete", report.complete},
+                     {"reason", TextOrNull(report.incomplete_reason)},
+                     {"frames", report.frames},
+                     {"damaged_frames", report.damaged_frames},
+                     {"plain_bytes", report.plain_bytes},
+                     {"pages", PagesJson(report.pages)},
+                     {"damage", report.damage}});
 }
 
 }  // namespace kcoredump
