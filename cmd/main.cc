@@ -100,6 +100,7 @@ int main(int argc, char** argv) {
   AddVtop(app, context);
   AddSearch(app, context);
   AddLog(app, context);
+  AddMap(app, context);
   AddPs(app, context);
   AddBt(app, context);
   AddFiles(app, context);
@@ -111,6 +112,7 @@ int main(int argc, char** argv) {
   AddSlab(app, context);
   AddServe(app, context);
   AddMount(app, context);
+  AddReport(app, context);
   AddSchema(app, context);
   try {
     app.parse(argc, argv);

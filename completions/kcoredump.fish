@@ -31,6 +31,8 @@ complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounte
 complete -c kcoredump -n __fish_use_subcommand -a sockets -d 'List sockets and who has them open'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a map -d 'Draw physical memory'
+complete -c kcoredump -n __fish_use_subcommand -a report -d 'Write one HTML page'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
 complete -c kcoredump -n __fish_use_subcommand -a slab -d 'List slab caches, or find an object'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
@@ -173,6 +175,20 @@ complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l from-memory -d
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l by -x -a 'class outcome entropy time' -d 'What cells are told apart by'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l columns -x -d 'Cells in a row'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l rows -x -d 'Rows of cells'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l png -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l svg -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l force -d 'Replace existing files'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -s o -l output -r -F -d 'The new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -l force -d 'Replace an existing file'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump schema 2>/dev/null)'
 

@@ -57,6 +57,9 @@ struct TaskHead {
 /// As ListTasks, all of them.
 [[nodiscard]] Result<TaskList> WalkTasks(const TaskSources& sources, bool threads);
 
+/// The arguments, or the name in brackets as ps has it.
+[[nodiscard]] std::string CommandOf(const Task& task, bool as_thread);
+
 /// mm_struct.pgd, a virtual address. kNotFound: no such pid (of a process or a thread);
 /// kInvalidArgument: a kernel thread or a zombie, which have no memory of their own.
 [[nodiscard]] Result<uint64_t> FindProcessRoot(const TaskSources& sources, uint32_t pid);

@@ -50,6 +50,11 @@ class SourceReader {
     return false;
   }
 
+  /// As Classify, finer.
+  [[nodiscard]] virtual bool TellKinds(PhysAddr /*first*/, std::span<PageKind> /*kinds*/) {
+    return false;
+  }
+
   /// Where `at` is in physical memory, if that can be told.
   [[nodiscard]] virtual std::optional<PhysAddr> ToPhysical(Location at) const = 0;
 

@@ -21,6 +21,8 @@ namespace kcoredump {
 /// entry tells.
 [[nodiscard]] PageClass ClassFromPageFlags(uint64_t flags);
 
+[[nodiscard]] PageKind KindFromPageFlags(uint64_t flags);
+
 /// Reads /proc/kpageflags. Not for use by two threads.
 class PageFlagsReader {
  public:
@@ -37,10 +39,14 @@ class PageFlagsReader {
 
   /// What pages from `first` on are used for. What cannot be asked for has no class.
   void Classify(PhysAddr first, std::span<PageClass> classes);
+  void TellKinds(PhysAddr first, std::span<PageKind> kinds);
 
  private:
   [[nodiscard]] Result<uint64_t> HeadFlags(uint64_t pfn) const;
   [[nodiscard]] Result<size_t> ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
+  /// Calls `tell(index, flags)` for `pages` pages, of a tail with its head's flags.
+  template <typename Tell>
+  void ForEachUse(uint64_t pfn, size_t pages, const Tell& tell);
   [[nodiscard]] Status LabelKnown(uint64_t pfn, std::span<PageLabel> labels);
 
   UniqueFd fd_;

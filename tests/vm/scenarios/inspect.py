@@ -18,7 +18,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import debuggers, judge, judge_memory, responder, schemas
+from . import debuggers, judge, judge_memory, judge_pictures, responder, schemas
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -138,7 +138,7 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
     late_symbols = parse_kallsyms((context.folder / "end/kallsyms").read_text())
     files = make_files(context, snapshot)
     stripped, bare = Core(files["snapshot without its notes"]), Core(files["dump without VMCOREINFO"])
-    on_host = {**file_questions(stage), **schemas.MORE}
+    on_host = {**file_questions(stage), **schemas.MORE, "report": "$K report $IMAGE"}
     sources = [(LiveAnswers(context.folder / "live", live), *moments[0:2], stripped)]
     for (name, path), last, truth in zip(files.items(), (2, 2, 3), (stripped, stripped, bare)):
         answers = FileAnswers(name, context.kcoredump, path, context.folder / "lists", on_host)
@@ -147,7 +147,8 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
     for answers, before, after, truth in sources:
         done = []
         asked = live if answers.name == "live" else on_host
-        for check_one in (*checks(stage, answers, before, after, late_symbols, truth),
+        reports = () if answers.name == "live" else (lambda one=answers: judge_pictures.check_report(one),)
+        for check_one in (*checks(stage, answers, before, after, late_symbols, truth), *reports,
                           lambda one=answers, of=asked: schemas.check_schemas(one, context.kcoredump, of)):
             try:
                 done.append(check_one())
@@ -163,7 +164,7 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
             clock.lap(f"{name} in debuggers: {check_one()}")
         except CheckFailed as error:
             wrong.append(f"{name} in debuggers: {error}")
-    wrong += check_messages(sources)
+    wrong += check_messages(sources) + judge_pictures.check_maps(sources)
     check(not wrong, "\n".join(wrong))
 
 

@@ -39,7 +39,7 @@ while [ $i -lt %d ]; do
     0) pad=$(($i * $i)) ;;
     1) pad=0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz ;;
     2) pad= ;;
-    3) pad='tab	here, escape here, \ backslash, caf%s' ;;
+    3) pad='tab	here, escape here, \ backslash, caf%s, <script>alert(1)</script> &lt;' ;;
     4) pad="$pad $pad $pad" ;;
   esac
   echo "<$((i %% 7 + 1))>lab: line $i $pad"
@@ -190,6 +190,7 @@ def questions_about(stage, search, search_text, pages):
         "vmalloc": "$K vmalloc --json $F",
         "vmalloc_memory": "$K vmalloc --from-memory --json $F",
         "mod": "$K mod --json $F",
+        "map": "$K map --json $F",
         "ps": "$K ps --threads --json $F",
         "processes": "$K ps --json $F",
         "log": "$K log --json $F",
