@@ -158,6 +158,15 @@ class Answers(ServeCase):
         self.assertEqual("1", self.client.ask("qAttached"))
 
 
+def flood(client, data, done):
+    """Send it again and again, and take no answers."""
+    try:
+        while not done.is_set():
+            client.send(data)
+    except OSError:
+        pass
+
+
 class Hostility(ServeCase):
     def check_alive(self, server):
         with Client(server.address) as client:
@@ -182,6 +191,23 @@ class Hostility(ServeCase):
             self.check_alive(server)
             self.assertLess(time.monotonic() - started, 5)
         self.assertLess(server.measure("VmRSS"), 200 << 10)
+
+    def test_a_flood_of_commands_keeps_nobody_waiting(self):
+        server = self.server()
+        with Client(server.address) as flooder, Client(server.address) as other:
+            flooder.socket.settimeout(1)
+            done = threading.Event()
+            thread = threading.Thread(target=flood, args=(flooder, packet("qRcmd," + b"info".hex()) * 30, done))
+            thread.start()
+            time.sleep(0.3)
+            started = time.monotonic()
+            for _ in range(3):
+                self.assertEqual("1", other.ask("qAttached"))
+            self.assertLess(time.monotonic() - started, 2)
+            self.assertEqual(cli.COMPLETE, server.end())
+            self.assertLess(time.monotonic() - started, 4)
+            done.set()
+            thread.join()
 
     def test_clients_that_vanish_in_the_middle(self):
         server = self.server()
