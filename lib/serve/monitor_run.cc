@@ -38,12 +38,13 @@ std::unique_ptr<MonitorRun> MonitorRun::Start(const DebugTarget& target, std::st
   UniqueFd out(ends[1]);
   try {
     std::atomic<bool>& ended = run->ended_;
-    run->thread_ = std::thread([&target, &ended, command = std::move(command), out = std::move(out)] {
-      target.Monitor(command, [&](std::string_view text) {
-        return text.empty() ? IsWanted(out.get()) : WriteAll(out.get(), text);
-      });
-      ended = true;  // before the pipe's end tells so
-    });
+    run->thread_ =
+        std::thread([&target, &ended, command = std::move(command), out = std::move(out)] {
+          target.Monitor(command, [&](std::string_view text) {
+            return text.empty() ? IsWanted(out.get()) : WriteAll(out.get(), text);
+          });
+          ended = true;  // before the pipe's end tells so
+        });
   } catch (const std::system_error&) {
     return nullptr;
   }
