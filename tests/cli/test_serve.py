@@ -97,6 +97,15 @@ class Listening(ServeCase):
         self.expect(cli.IO, "serve", "-f", self.image, "--unix", self.path("file"))
         self.assertEqual("mine", self.path("file").read_text())
 
+    def test_a_socket_that_took_its_place_stays(self):
+        path = self.path("gdb")
+        first = self.server("--unix", path)
+        path.unlink()
+        second = self.server("--unix", path)
+        self.assertEqual(cli.COMPLETE, first.end())
+        with Client(second.address) as client:
+            self.assertEqual("1", client.ask("qAttached"))
+
     def test_standard_input_and_output(self):
         with cli.start("serve", "-f", self.image, "--stdio", stdin=subprocess.PIPE) as process:
             out, err = process.communicate(packet("qAttached") + packet("D"), timeout=cli.TIMEOUT_S)
