@@ -16,6 +16,9 @@ namespace {
 constexpr size_t kReadBytes = 512;
 /// A client that came and says nothing that makes sense, or does not take its answers.
 constexpr std::chrono::seconds kSilence{30};
+/// What a debugger may begin with. A browser that a web page makes connect here begins otherwise,
+/// and must not get to what the page puts behind that.
+constexpr std::string_view kFirstBytes = "+-$\x03";
 /// Text of a monitor command that one packet takes, as two digits a byte.
 constexpr size_t kConsoleBytes = kMaxPacketBytes / 2 - 1;
 
@@ -54,6 +57,10 @@ void Client::OnReadable() {
       return GiveUp(count == 0 ? "hung up" : "cannot be read from: " + ErrnoName(errno));
     }
     input_.assign(buffer.data(), static_cast<size_t>(count));
+    if (!heard_ && kFirstBytes.find(input_.front()) == std::string_view::npos) {
+      return GiveUp("speaks another protocol");
+    }
+    heard_ = true;
   }
   std::string_view rest = input_;
   bool took_packet = false;

@@ -80,6 +80,7 @@ class Client {
   std::string last_packet_;  ///< for a client that asks for it again
   std::string end_;
   bool acks_ = true;
+  bool heard_ = false;  ///< has sent something
   bool spoken_ = false;
   const Clock::time_point came_ = Clock::now();
   Clock::time_point taken_ = came_;  ///< when it last took something of what we send

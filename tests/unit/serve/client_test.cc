@@ -114,11 +114,18 @@ TEST_F(ClientTest, PacketBeforeAHangUpDoesNoHarm) {
 }
 
 TEST_F(ClientTest, WhoSaysNothingIsGivenUpInTime) {
-  (void)Ask("GET / HTTP/1.0\r\n\r\n$garbage#00");
+  (void)Ask("+\r\n$garbage#00");
   client_->CheckTime(Client::Clock::now() + std::chrono::seconds(20));
   EXPECT_FALSE(client_->done());
   client_->CheckTime(Client::Clock::now() + std::chrono::seconds(40));
   EXPECT_TRUE(client_->done());
+}
+
+TEST_F(ClientTest, PacketsInAnotherProtocolAreNotTaken) {
+  EXPECT_EQ("", Ask("POST / HTTP/1.1\r\n\r\n" + MakePacket("qRcmd,7073")));
+  EXPECT_TRUE(client_->done());
+  EXPECT_EQ("speaks another protocol", client_->end());
+  EXPECT_EQ("", target_.last_command);
 }
 
 TEST_F(ClientTest, WhoHasSpokenMayBeSilent) {
@@ -212,6 +219,7 @@ TEST_F(ClientTest, MonitorWhoseTextIsNotTakenWaits) {
 }
 
 TEST_F(ClientTest, NoiseDoesNotBreakIt) {
+  (void)Ask("+");
   Random random(7);
   for (int i = 0; i < 300; ++i) {
     const Bytes noise = RandomBytes(random.Below(300), random.Next());
