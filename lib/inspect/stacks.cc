@@ -171,7 +171,7 @@ KernelStack StackLister::OfTask(const Task& task) {
     Follow(*place, out);
     return out;
   }
-  const auto stack = reader_->Read(task.address, true);
+  const auto stack = reader_->Read(task.address, task.pid, true);
   if (stack.ok()) {
     out.trouble = stack.value().trouble;
     AddFrames(stack.value().frames, FrameSource::kSwitch, out);

@@ -170,7 +170,7 @@ RegisterValues KernelTarget::ReadRegisters(uint32_t thread) {
   if (const auto values = RegistersOfCpu(thread)) return *values;
   const auto task = tasks_.find(thread);
   if (stacks_ == nullptr || task == tasks_.end()) return {};
-  const auto stack = stacks_->Read(task->second.address, false);
+  const auto stack = stacks_->Read(task->second.address, thread, false);
   return stack.ok() ? FromStack(stack.value()) : RegisterValues{};
 }
 
