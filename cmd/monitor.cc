@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 18> kCommands = {
     "bt",    "dis", "files", "info",   "list", "log",     "maps", "mod",     "mounts",
     "print", "ps",  "read",  "search", "slab", "sockets", "sym",  "vmalloc", "vtop"};
 constexpr size_t kMaxWords = 64;
-constexpr int kAskMs = 200;
+constexpr int kAskMs = 50;
 
 /// By white space; quotes of either kind keep words together.
 std::vector<std::string> SplitWords(std::string_view text) {

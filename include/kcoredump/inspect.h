@@ -33,7 +33,7 @@ struct NoteInfo {
 
 /// A CPU as the kernel left it when it died.
 struct CpuInfo {
-  uint32_t cpu = 0;  ///< by the order of the dump's notes
+  uint32_t cpu = 0;
   uint32_t pid = 0;
   uint64_t instruction_pointer = 0;
   uint64_t stack_pointer = 0;

@@ -19,7 +19,7 @@ namespace kcoredump {
 inline constexpr char kDefaultServeAddress[] = "127.0.0.1:1234";
 
 /// Runs what a debugger's `monitor` asks for and gives its text to `output`, which returns false
-/// when nobody wants more; to call it with no text asks just that, and is to be done a few times a
+/// when nobody wants more; to call it with no text asks just that, and is to be done many times a
 /// second. Called from threads of the server's own, one for each debugger that waits for a command.
 using MonitorCommand = std::function<void(std::string_view command,
                                           const std::function<bool(std::string_view)>& output)>;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/cpus.h"
 #include "inspect/session.h"
 #include "inspect/stack_guess.h"
 #include "inspect/task_stack.h"
@@ -19,33 +20,21 @@ namespace kcoredump {
 
 namespace {
 
-constexpr uint32_t kMaxCpuNotes = 8192;
 /// Where struct user_regs_struct has rbp (kernel: arch/x86/include/asm/user_64.h).
 constexpr size_t kBpInUserRegs = 4;
 
-/// The notes stand in the order of the CPUs (kernel: fs/proc/vmcore.c, update_note_header_size). A
-/// snapshot of a kernel that lives on has them empty.
+/// A snapshot of a kernel that lives on has none.
 std::map<uint32_t, StackFrame> PlacesOfCpus(Session& session) {
   std::map<uint32_t, StackFrame> places;
-  const Architecture* arch = session.facts().arch;
-  const auto notes = session.source().notes().Parse();
-  if (session.live() || arch == nullptr || !notes.ok()) return places;
-  uint32_t cpu = 0;
-  for (const Note& note : notes.value()) {
-    if (note.owner != "CORE" || note.type != NT_PRSTATUS || cpu == kMaxCpuNotes) continue;
-    const auto registers = arch->RegistersOf(note.data);
-    if (registers && registers->instruction_pointer != 0) {
-      StackFrame place{.pc = registers->instruction_pointer,
-                       .sp = registers->stack_pointer,
-                       .interrupted = true};
-      uint64_t bp = 0;
-      if (registers->general.size() >= (kBpInUserRegs + 1) * sizeof(bp)) {
-        std::memcpy(&bp, registers->general.data() + kBpInUserRegs * sizeof(bp), sizeof(bp));
-        place.bp = bp;
-      }
-      places.emplace(cpu, place);
+  for (const auto& [cpu, registers] : RegistersOfCpus(session)) {
+    StackFrame place{
+        .pc = registers.instruction_pointer, .sp = registers.stack_pointer, .interrupted = true};
+    uint64_t bp = 0;
+    if (registers.general.size() >= (kBpInUserRegs + 1) * sizeof(bp)) {
+      std::memcpy(&bp, registers.general.data() + kBpInUserRegs * sizeof(bp), sizeof(bp));
+      place.bp = bp;
     }
-    ++cpu;
+    places.emplace(cpu, place);
   }
   return places;
 }
@@ -171,7 +160,7 @@ KernelStack StackLister::OfTask(const Task& task) {
     Follow(*place, out);
     return out;
   }
-  const auto stack = reader_->Read(task.address, true);
+  const auto stack = reader_->Read(task.address, task.pid, true);
   if (stack.ok()) {
     out.trouble = stack.value().trouble;
     AddFrames(stack.value().frames, FrameSource::kSwitch, out);

@@ -36,6 +36,9 @@ Status TaskStackReader::FindFields() {
   sp_offset_ = sp.offset;
   stack_offset_ = stack.offset;
   on_cpu_ = task.Find("on_cpu", "tasks that run cannot be told from others", notes_);
+  pid_ = task.Find("pid", "tasks that are gone cannot be told from others", notes_);
+  voluntary_ = task.Find("nvcsw", "a task that runs meanwhile is not noticed", notes_);
+  involuntary_ = task.Find("nivcsw", "a task that runs meanwhile is not noticed", notes_);
 
   KCD_ASSIGN(const Layout saved, Layout::Of(sources_.types, "struct inactive_task_frame"));
   switch_.bytes = saved.bytes();
@@ -73,11 +76,24 @@ void TaskStackReader::FindSchedulerText() {
   }
 }
 
+/// Nothing: not known.
+std::optional<uint64_t> TaskStackReader::NumberOf(uint64_t task, const Field& field) {
+  if (!field.known()) return std::nullopt;
+  Record record;
+  if (!record.Load(sources_.kernel, task + field.offset, field.bytes).ok()) return std::nullopt;
+  return record.Unsigned(Field{.offset = 0, .bytes = field.bytes});
+}
+
 std::optional<bool> TaskStackReader::IsRunning(uint64_t task) {
-  if (!on_cpu_.known()) return std::nullopt;
-  Record record;  // an int, or in newer kernels a byte
-  if (!record.Load(sources_.kernel, task + on_cpu_.offset, on_cpu_.bytes).ok()) return std::nullopt;
-  return record.Unsigned(Field{.offset = 0, .bytes = on_cpu_.bytes}) != 0;
+  const auto on_cpu = NumberOf(task, on_cpu_);  // an int, or in newer kernels a byte
+  return on_cpu ? std::optional(*on_cpu != 0) : std::nullopt;
+}
+
+/// Counted before a CPU lets go of the task (kernel: kernel/sched/core.c, __schedule).
+std::optional<uint64_t> TaskStackReader::SwitchesOf(uint64_t task) {
+  const auto voluntary = NumberOf(task, voluntary_);
+  const auto involuntary = NumberOf(task, involuntary_);
+  return voluntary && involuntary ? std::optional(*voluntary + *involuntary) : std::nullopt;
 }
 
 /// The frame that called the switch (kernel: arch/x86/entry/entry_64.S, __switch_to_asm).
@@ -129,11 +145,24 @@ void TaskStackReader::FindOutside(TaskStack& stack) const {
   }
 }
 
-Result<TaskStack> TaskStackReader::Read(uint64_t task, bool whole) {
+Result<TaskStack> TaskStackReader::Read(uint64_t task, uint32_t pid, bool whole) {
   const auto runs = [&] {
     return MakeError(ErrorCode::kNotFound, "it runs: its registers are in its CPU");
   };
+  const auto before = SwitchesOf(task);
   if (IsRunning(task).value_or(false)) return runs();
+  auto stack = ReadSleeping(task, whole);
+  if (IsRunning(task).value_or(false)) return runs();
+  if (NumberOf(task, pid_).value_or(pid) != pid) {
+    return MakeError(ErrorCode::kNotFound, "it is gone, and its place is another task's");
+  }
+  if (SwitchesOf(task) != before) {
+    return MakeError(ErrorCode::kNotFound, "it ran while its stack was read");
+  }
+  return stack;
+}
+
+Result<TaskStack> TaskStackReader::ReadSleeping(uint64_t task, bool whole) {
   TaskStack stack;
   KCD_ASSIGN(const StackFrame first, SwitchFrame(task, stack.saved));
   if (whole) {
@@ -148,7 +177,6 @@ Result<TaskStack> TaskStackReader::Read(uint64_t task, bool whole) {
     }
   }
   FindOutside(stack);
-  if (IsRunning(task).value_or(false)) return runs();
   return stack;
 }
 

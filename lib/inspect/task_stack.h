@@ -44,10 +44,11 @@ class TaskStackReader {
   [[nodiscard]] static Result<std::unique_ptr<TaskStackReader>> Create(
       const UnwindSources& sources);
 
-  /// `task`: address of its task_struct. On a live kernel a task may run before its stack is read:
-  /// what was read is then given up. kNotFound: it runs; kCorrupt: its stack pointer is not within
-  /// its stack; kUnreadable. `whole`: false: only up to the first frame outside.
-  [[nodiscard]] Result<TaskStack> Read(uint64_t task, bool whole);
+  /// `task`: address of its task_struct. On a live kernel a task may run before its stack is read,
+  /// or be gone: what was read is then given up. kNotFound: it runs, ran meanwhile, or what stands
+  /// at `task` is not of `pid`; kCorrupt: its stack pointer is not within its stack; kUnreadable.
+  /// `whole`: false: only up to the first frame outside.
+  [[nodiscard]] Result<TaskStack> Read(uint64_t task, uint32_t pid, bool whole);
   /// Whether a CPU runs it right now; nothing: not known.
   [[nodiscard]] std::optional<bool> IsRunning(uint64_t task);
   /// Whether code is the scheduler's or one of its sleeping primitives', which /proc/PID/stack
@@ -67,6 +68,9 @@ class TaskStackReader {
   explicit TaskStackReader(const UnwindSources& sources);
   [[nodiscard]] Status FindFields();
   void FindSchedulerText();
+  [[nodiscard]] std::optional<uint64_t> NumberOf(uint64_t task, const Field& field);
+  [[nodiscard]] std::optional<uint64_t> SwitchesOf(uint64_t task);
+  [[nodiscard]] Result<TaskStack> ReadSleeping(uint64_t task, bool whole);
   [[nodiscard]] Result<StackFrame> SwitchFrame(uint64_t task, SwitchedRegisters& saved);
   void FindOutside(TaskStack& stack) const;
 
@@ -75,6 +79,9 @@ class TaskStackReader {
   uint64_t sp_offset_ = 0;     ///< in task_struct
   uint64_t stack_offset_ = 0;  ///< in task_struct
   Field on_cpu_;               ///< in task_struct
+  Field pid_;                  ///< in task_struct
+  Field voluntary_;            ///< in task_struct: how often it was switched away from
+  Field involuntary_;          ///< in task_struct: so, too
   uint64_t stack_bytes_ = 0;
   struct SwitchOffsets {
     uint64_t bytes, bx, bp, r12, r13, r14, r15, ret;

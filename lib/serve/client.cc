@@ -13,10 +13,12 @@ namespace kcoredump {
 
 namespace {
 
-/// One turn of one client.
-constexpr size_t kTurnBytes = 512;
+constexpr size_t kReadBytes = 512;
 /// A client that came and says nothing that makes sense, or does not take its answers.
 constexpr std::chrono::seconds kSilence{30};
+/// What a debugger may begin with. A browser that a web page makes connect here begins otherwise,
+/// and must not get to what the page puts behind that.
+constexpr std::string_view kFirstBytes = "+-$\x03";
 /// Text of a monitor command that one packet takes, as two digits a byte.
 constexpr size_t kConsoleBytes = kMaxPacketBytes / 2 - 1;
 
@@ -47,18 +49,28 @@ Client::~Client() {
 
 void Client::OnReadable() {
   if (!end_.empty()) return;
-  std::array<char, kTurnBytes> buffer;
-  const ssize_t count = read(in_.get(), buffer.data(), buffer.size());
-  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (count <= 0) {
-    return GiveUp(count == 0 ? "hung up" : "cannot be read from: " + ErrnoName(errno));
+  if (input_.empty()) {
+    std::array<char, kReadBytes> buffer;
+    const ssize_t count = read(in_.get(), buffer.data(), buffer.size());
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (count <= 0) {
+      return GiveUp(count == 0 ? "hung up" : "cannot be read from: " + ErrnoName(errno));
+    }
+    input_.assign(buffer.data(), static_cast<size_t>(count));
+    if (!heard_ && kFirstBytes.find(input_.front()) == std::string_view::npos) {
+      return GiveUp("speaks another protocol");
+    }
+    heard_ = true;
   }
-  std::string_view input(buffer.data(), static_cast<size_t>(count));
-  while (end_.empty()) {
-    const auto event = parser_.Next(input);
+  std::string_view rest = input_;
+  bool took_packet = false;
+  while (end_.empty() && !took_packet) {
+    const auto event = parser_.Next(rest);
     if (!event) break;
+    took_packet = event->kind == PacketKind::kPacket;
     TakeEvent(*event);
   }
+  input_.erase(0, input_.size() - rest.size());
 }
 
 void Client::TakeEvent(const PacketEvent& event) {
@@ -85,13 +97,22 @@ void Client::TakePacket(std::string_view content) {
   if (run_) EndMonitor();  // it no longer waits for that
   StubReply reply = stub_.Answer(content);
   if (reply.no_acks) acks_ = false;
-  if (reply.monitor) {
-    run_ = MonitorRun::Start(target_, std::move(*reply.monitor));
-    if (run_) return;
-    reply.content = "E.this machine is out of threads or files";
-  }
+  if (reply.monitor) return StartMonitor(std::move(*reply.monitor));
   if (!reply.silent) Answer(reply.content);
   if (reply.hang_up && end_.empty()) end_ = "detached";
+}
+
+/// GDB shows the text of an error in no answer to a command.
+void Client::StartMonitor(std::string command) {
+  const char* trouble = "the command before has not ended yet\n";
+  if (!is_stopping()) {
+    stopped_run_.reset();
+    run_ = MonitorRun::Start(target_, std::move(command));
+    if (run_) return;
+    trouble = "this machine is out of threads or files\n";
+  }
+  Answer("O" + HexOf(trouble));
+  Answer("OK");
 }
 
 void Client::OnMonitor() {
@@ -103,8 +124,14 @@ void Client::OnMonitor() {
   Answer("O" + HexOf({text.data(), static_cast<size_t>(count)}));
 }
 
+void Client::StopMonitor() {
+  if (!run_) return;
+  run_->Stop();
+  stopped_run_ = std::move(run_);
+}
+
 void Client::EndMonitor() {
-  run_.reset();
+  StopMonitor();
   Answer("OK");
 }
 
@@ -139,7 +166,7 @@ void Client::CheckTime(Clock::time_point now) {
 }
 
 void Client::GiveUp(std::string reason) {
-  run_.reset();
+  StopMonitor();
   unsent_.clear();
   if (end_.empty()) end_ = std::move(reason);
 }

@@ -33,15 +33,18 @@ class Client {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// Why it is gone, or is to go; empty: it is there.
   [[nodiscard]] const std::string& end() const { return end_; }
-  [[nodiscard]] bool done() const { return !end_.empty() && unsent_.empty(); }
+  [[nodiscard]] bool done() const { return !end_.empty() && unsent_.empty() && !is_stopping(); }
   [[nodiscard]] bool has_unsent() const { return !unsent_.empty(); }
   /// Whether more of its packets may be taken: not while it does not take their answers.
   [[nodiscard]] bool wants_input() const { return end_.empty() && unsent_.empty(); }
+  /// Whether there is more of what was read to be taken.
+  [[nodiscard]] bool has_input() const { return !input_.empty() && wants_input(); }
 
   /// Whether it has sent a packet that makes sense.
   [[nodiscard]] bool has_spoken() const { return spoken_; }
 
-  /// Takes some of what there is and answers: then others have their turn.
+  /// Reads where nothing is left of what was read, and takes one packet: then others have their
+  /// turn.
   void OnReadable();
   void OnWritable() { Flush(); }
   void OnMonitor();
@@ -53,7 +56,11 @@ class Client {
   void TakeEvent(const PacketEvent& event);
   void TakePacket(std::string_view content);
   void Answer(std::string_view content);
+  void StartMonitor(std::string command);
+  void StopMonitor();
   void EndMonitor();
+  /// Whether a command that was stopped has not ended yet.
+  [[nodiscard]] bool is_stopping() const { return stopped_run_ && !stopped_run_->ended(); }
   void Send(std::string_view bytes);
   void Flush();
 
@@ -65,11 +72,15 @@ class Client {
   std::string name_;
   GdbStub stub_;
   PacketParser parser_;
+  std::string input_;                ///< read, and not yet taken
   std::unique_ptr<MonitorRun> run_;  ///< nullptr: none
+  /// The one before: nobody waits for its end, for others would, too.
+  std::unique_ptr<MonitorRun> stopped_run_;
   std::string unsent_;
   std::string last_packet_;  ///< for a client that asks for it again
   std::string end_;
   bool acks_ = true;
+  bool heard_ = false;  ///< has sent something
   bool spoken_ = false;
   const Clock::time_point came_ = Clock::now();
   Clock::time_point taken_ = came_;  ///< when it last took something of what we send

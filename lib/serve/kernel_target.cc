@@ -13,8 +13,6 @@ namespace kcoredump {
 
 namespace {
 
-/// NR_CPUS of the largest kernels.
-constexpr uint64_t kMaxCpus = 8192;
 /// A live kernel's lists may be torn in another way each time.
 constexpr size_t kMaxTargetNotes = 64;
 /// What a thread is called when the list of tasks cannot be had.
@@ -66,7 +64,9 @@ std::string ExtraOf(const Task& task, bool running) {
 KernelTarget::KernelTarget(Kernel& kernel, MonitorCommand monitor)
     : kernel_(kernel), session_(kernel.session()), monitor_(std::move(monitor)) {
   FindStacks();
-  if (!session_.live()) FindCpus();
+  for (const auto& [cpu, registers] : RegistersOfCpus(session_)) {
+    cpus_.emplace(cpu, FromUserRegs(registers.general));
+  }
 }
 
 void KernelTarget::AddNote(std::string text) {
@@ -87,34 +87,6 @@ void KernelTarget::FindStacks() {
        .modules = modules.ok() ? &modules.value()->modules : nullptr});
   if (!stacks.ok()) return AddNote("registers are not known: " + stacks.error().message);
   stacks_ = std::move(stacks.value());
-}
-
-/// QEMU's dumps have a note for each CPU, /proc/vmcore for those that were online.
-void KernelTarget::FindCpus() {
-  const Architecture* arch = session_.facts().arch;
-  if (arch == nullptr) return;
-  const auto found = RegistersInNotes(session_.source(), *arch);
-  const std::vector<uint32_t> online = OnlineCpus();
-  for (uint32_t i = 0; i < found.size(); ++i) {
-    if (!found[i]) continue;
-    cpus_.emplace(online.size() == found.size() ? online[i] : i, FromUserRegs(found[i]->general));
-  }
-}
-
-/// Empty: not known.
-std::vector<uint32_t> KernelTarget::OnlineCpus() {
-  std::vector<uint32_t> online;
-  const auto mask = session_.FindSymbol("__cpu_online_mask");
-  const auto types = session_.Types();
-  if (!mask || !types.ok()) return online;
-  const auto bytes = types.value()->SizeOf("struct cpumask");
-  if (!bytes.ok()) return online;
-  std::vector<std::byte> bits(std::min<uint64_t>(bytes.value(), kMaxCpus / 8));
-  if (!session_.kernel().Read(*mask, bits).ok()) return online;
-  for (uint32_t cpu = 0; cpu < bits.size() * 8; ++cpu) {
-    if ((std::to_integer<uint32_t>(bits[cpu / 8]) >> cpu % 8 & 1) != 0) online.push_back(cpu);
-  }
-  return online;
 }
 
 std::vector<DebugThread> KernelTarget::ListThreads() {
@@ -170,7 +142,7 @@ RegisterValues KernelTarget::ReadRegisters(uint32_t thread) {
   if (const auto values = RegistersOfCpu(thread)) return *values;
   const auto task = tasks_.find(thread);
   if (stacks_ == nullptr || task == tasks_.end()) return {};
-  const auto stack = stacks_->Read(task->second.address, false);
+  const auto stack = stacks_->Read(task->second.address, thread, false);
   return stack.ok() ? FromStack(stack.value()) : RegisterValues{};
 }
 

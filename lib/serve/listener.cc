@@ -97,6 +97,10 @@ Result<UniqueFd> Bind(const sockaddr* address, socklen_t bytes, const std::strin
   const int yes = 1;
   if (address->sa_family != AF_UNIX) {
     setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  } else if (fchmod(fd.get(), 0600) != 0) {
+    // The file has the socket's mode from its first moment on (kernel: net/unix/af_unix.c), and no
+    // other thread's files have.
+    return OutputError(what, errno);
   }
   if (bind(fd.get(), address, bytes) != 0 || listen(fd.get(), kBacklog) != 0) {
     return OutputError(what, errno);
@@ -136,16 +140,22 @@ Result<Listener> Listener::Unix(const std::string& path) {
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   if (IsAbandoned(path, address)) unlink(path.c_str());
-  // The mode is there from the first moment on.
-  const mode_t before = umask(0177);
-  auto fd = Bind(reinterpret_cast<const sockaddr*>(&address), sizeof(address), path);
-  umask(before);
-  if (!fd.ok()) return std::move(fd.error());
-  return Listener(std::move(fd.value()), path, path);
+  KCD_ASSIGN(UniqueFd fd, Bind(reinterpret_cast<const sockaddr*>(&address), sizeof(address), path));
+  return Listener(std::move(fd), path, path);
+}
+
+Listener::Listener(UniqueFd fd, std::string address, std::string path)
+    : fd_(std::move(fd)), address_(std::move(address)), path_(std::move(path)) {
+  struct stat status {};
+  if (path_.empty() || lstat(path_.c_str(), &status) != 0) return;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
 }
 
 Listener::~Listener() {
-  if (fd_.valid() && !path_.empty()) unlink(path_.c_str());
+  struct stat status {};
+  if (!fd_.valid() || path_.empty() || lstat(path_.c_str(), &status) != 0) return;
+  if (status.st_dev == device_ && status.st_ino == inode_) unlink(path_.c_str());
 }
 
 UniqueFd Listener::Accept(std::string& name) const {

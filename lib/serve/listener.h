@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "base/unique_fd.h"
@@ -8,7 +10,8 @@
 
 namespace kcoredump {
 
-/// A socket that debuggers connect to. Its file, if it has one, goes with it.
+/// A socket that debuggers connect to. Its file, if it has one, goes with it, unless another has
+/// taken its place.
 class Listener {
  public:
   /// HOST:PORT or [HOST]:PORT, numbers or localhost. kInvalidArgument: no such address, or one
@@ -29,12 +32,13 @@ class Listener {
   [[nodiscard]] UniqueFd Accept(std::string& name) const;
 
  private:
-  Listener(UniqueFd fd, std::string address, std::string path)
-      : fd_(std::move(fd)), address_(std::move(address)), path_(std::move(path)) {}
+  Listener(UniqueFd fd, std::string address, std::string path);
 
   UniqueFd fd_;
   std::string address_;
   std::string path_;  ///< of its file; empty: none
+  dev_t device_ = 0;  ///< of that file
+  ino_t inode_ = 0;
 };
 
 }  // namespace kcoredump

@@ -37,11 +37,14 @@ std::unique_ptr<MonitorRun> MonitorRun::Start(const DebugTarget& target, std::st
   std::unique_ptr<MonitorRun> run(new MonitorRun(UniqueFd(ends[0])));
   UniqueFd out(ends[1]);
   try {
-    run->thread_ = std::thread([&target, command = std::move(command), out = std::move(out)] {
-      target.Monitor(command, [&](std::string_view text) {
-        return text.empty() ? IsWanted(out.get()) : WriteAll(out.get(), text);
-      });
-    });
+    std::atomic<bool>& ended = run->ended_;
+    run->thread_ =
+        std::thread([&target, &ended, command = std::move(command), out = std::move(out)] {
+          target.Monitor(command, [&](std::string_view text) {
+            return text.empty() ? IsWanted(out.get()) : WriteAll(out.get(), text);
+          });
+          ended = true;  // before the pipe's end tells so
+        });
   } catch (const std::system_error&) {
     return nullptr;
   }
@@ -49,7 +52,7 @@ std::unique_ptr<MonitorRun> MonitorRun::Start(const DebugTarget& target, std::st
 }
 
 MonitorRun::~MonitorRun() {
-  in_.Reset();
+  Stop();
   if (thread_.joinable()) thread_.join();
 }
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -46,6 +47,8 @@ class Server {
       if (options_.way == ServeWay::kStdio && clients_.empty()) break;
       KCD_TRY(Turn());
     }
+    // Their commands end at the same time.
+    for (const auto& client : clients_) client->GiveUp("the server ends");
     return {};
   }
 
@@ -101,7 +104,9 @@ class Server {
       waits.push_back({.fd = out, .events = POLLOUT, .revents = 0});
       waits.push_back({.fd = client->monitor(), .events = POLLIN, .revents = 0});
     }
-    if (poll(waits.data(), waits.size(), kPollMs) < 0 && errno != EINTR) {
+    const bool busy = std::any_of(clients_.begin(), clients_.end(),
+                                  [](const auto& client) { return client->has_input(); });
+    if (poll(waits.data(), waits.size(), busy ? 0 : kPollMs) < 0 && errno != EINTR) {
       return SystemError("poll", errno);
     }
     const auto now = Client::Clock::now();
@@ -109,7 +114,7 @@ class Server {
       const pollfd* wait = &waits[1 + 3 * i];
       if (wait[1].revents != 0) clients_[i]->OnWritable();
       if (wait[2].revents != 0) clients_[i]->OnMonitor();
-      if (wait[0].revents != 0) clients_[i]->OnReadable();
+      if (wait[0].revents != 0 || clients_[i]->has_input()) clients_[i]->OnReadable();
       clients_[i]->CheckTime(now);
     }
     DropThoseThatEnded();

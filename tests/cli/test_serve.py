@@ -23,6 +23,7 @@ PACKETS = int(os.environ.get("SERVE_PACKETS", "3000"))
 PESTERERS = 4
 MEMORY = DIRECT_MAP + 0x1000  # of small_core's first page
 AARCH64 = 183
+LONG_COMMAND = b"search --hex 00 --max 100000000 --align 1"
 
 
 class ServeCase(cli.TestCase):
@@ -96,6 +97,15 @@ class Listening(ServeCase):
         self.expect(cli.IO, "serve", "-f", self.image, "--unix", self.path("file"))
         self.assertEqual("mine", self.path("file").read_text())
 
+    def test_a_socket_that_took_its_place_stays(self):
+        path = self.path("gdb")
+        first = self.server("--unix", path)
+        path.unlink()
+        second = self.server("--unix", path)
+        self.assertEqual(cli.COMPLETE, first.end())
+        with Client(second.address) as client:
+            self.assertEqual("1", client.ask("qAttached"))
+
     def test_standard_input_and_output(self):
         with cli.start("serve", "-f", self.image, "--stdio", stdin=subprocess.PIPE) as process:
             out, err = process.communicate(packet("qAttached") + packet("D"), timeout=cli.TIMEOUT_S)
@@ -149,13 +159,22 @@ class Answers(ServeCase):
         self.assertEqual(["core", "secret"], self.names())
 
     def test_a_monitor_command_ends_with_ctrl_c_and_keeps_nobody_waiting(self):
-        self.client.send(packet("qRcmd," + b"search --hex 00 --max 100000000 --align 1".hex().encode().decode()))
+        self.client.send(packet("qRcmd," + LONG_COMMAND.hex()))
         with Client(self.running.address) as other:
             self.assertEqual("1", other.ask("qAttached"))
         self.client.send(b"\x03")
         while self.client.answer() != "OK":
             pass
         self.assertEqual("1", self.client.ask("qAttached"))
+
+
+def flood(client, data):
+    """Send it again and again, and take no answers."""
+    try:
+        while True:
+            client.send(data)
+    except OSError:
+        pass  # the server ended, or it takes no more
 
 
 class Hostility(ServeCase):
@@ -182,6 +201,19 @@ class Hostility(ServeCase):
             self.check_alive(server)
             self.assertLess(time.monotonic() - started, 5)
         self.assertLess(server.measure("VmRSS"), 200 << 10)
+
+    def test_a_flood_of_commands_keeps_nobody_waiting(self):
+        server = self.server()
+        for _ in range(6):
+            flooder = Client(server.address)
+            threading.Thread(target=flood, args=(flooder, packet("qRcmd," + LONG_COMMAND.hex()) * 30)).start()
+            self.addCleanup(flooder.socket.close)
+        with Client(server.address) as other:
+            started = time.monotonic()
+            for _ in range(5):
+                self.assertEqual("1", other.ask("qAttached"))
+            self.assertEqual(cli.COMPLETE, server.end())
+            self.assertLess(time.monotonic() - started, 5)
 
     def test_clients_that_vanish_in_the_middle(self):
         server = self.server()

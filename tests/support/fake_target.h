@@ -3,7 +3,9 @@
 // A debugger's target of two threads and one page.
 #pragma once
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "base/error.h"
 #include "serve/debug_target.h"
@@ -43,6 +45,7 @@ class FakeTarget : public DebugTarget {
   void Monitor(std::string_view command, const MonitorOutput& output) const override {
     last_command = command;
     for (size_t i = 0; i < monitor_repeats && output(monitor_text); ++i) continue;
+    while (monitor_holds) std::this_thread::yield();
   }
 
   size_t listings = 0;
@@ -51,6 +54,7 @@ class FakeTarget : public DebugTarget {
   mutable std::string last_command;
   std::string monitor_text = "text\n";
   size_t monitor_repeats = 1;
+  std::atomic<bool> monitor_holds{false};  ///< and does not end
 };
 
 }  // namespace kcoredump::test

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string_view>
 #include <vector>
@@ -43,10 +44,12 @@ class FakeView : public MemoryView {
       }
       out[i] = at->second;
     }
+    if (on_read) on_read(address);
     return {};
   }
 
   size_t reads = 0;
+  std::function<void(uint64_t address)> on_read;  ///< after each: memory of a live kernel changes
 
  private:
   std::map<uint64_t, std::byte> bytes_;

@@ -39,8 +39,16 @@ class ClientTest : public testing::Test {
   }
 
   std::string Turn() {
-    if (client_->has_unsent()) client_->OnWritable();
-    if (client_->wants_input()) client_->OnReadable();
+    std::string said;
+    do {
+      if (client_->has_unsent()) client_->OnWritable();
+      if (client_->wants_input()) client_->OnReadable();
+      said += Said();
+    } while (client_->has_input());
+    return said;
+  }
+
+  std::string Said() {
     std::string said;
     std::array<char, 65536> buffer;
     for (ssize_t count; (count = read(debugger_.get(), buffer.data(), buffer.size())) > 0;) {
@@ -48,6 +56,12 @@ class ClientTest : public testing::Test {
       if (client_->has_unsent()) client_->OnWritable();
     }
     return said;
+  }
+
+  /// Waits for the end of the client's command, too.
+  void ExpectDone() {
+    for (int i = 0; i < 1000 && !client_->done(); ++i) poll(nullptr, 0, 10);
+    EXPECT_TRUE(client_->done());
   }
 
   /// Until the command has ended and its end is told.
@@ -100,11 +114,18 @@ TEST_F(ClientTest, PacketBeforeAHangUpDoesNoHarm) {
 }
 
 TEST_F(ClientTest, WhoSaysNothingIsGivenUpInTime) {
-  (void)Ask("GET / HTTP/1.0\r\n\r\n$garbage#00");
+  (void)Ask("+\r\n$garbage#00");
   client_->CheckTime(Client::Clock::now() + std::chrono::seconds(20));
   EXPECT_FALSE(client_->done());
   client_->CheckTime(Client::Clock::now() + std::chrono::seconds(40));
   EXPECT_TRUE(client_->done());
+}
+
+TEST_F(ClientTest, PacketsInAnotherProtocolAreNotTaken) {
+  EXPECT_EQ("", Ask("POST / HTTP/1.1\r\n\r\n" + MakePacket("qRcmd,7073")));
+  EXPECT_TRUE(client_->done());
+  EXPECT_EQ("speaks another protocol", client_->end());
+  EXPECT_EQ("", target_.last_command);
 }
 
 TEST_F(ClientTest, WhoHasSpokenMayBeSilent) {
@@ -157,8 +178,34 @@ TEST_F(ClientTest, MonitorEndsWithItsClient) {
   EXPECT_EQ("+", Ask(MakePacket("qRcmd,7073")));
   debugger_.Reset();
   client_->OnReadable();
-  EXPECT_TRUE(client_->done());
   EXPECT_EQ(-1, client_->monitor());
+  ExpectDone();
+}
+
+TEST_F(ClientTest, MonitorThatIsSlowToEndKeepsNobodyWaiting) {
+  target_.monitor_holds = true;
+  const std::string monitor = MakePacket("qRcmd,7073");
+  const std::string refusal = MakePacket("O" + HexOf("the command before has not ended yet\n"));
+  EXPECT_EQ("+", Ask(monitor));
+  EXPECT_EQ("+" + MakePacket("OK") + MakePacket("QC2a"), Ask(MakePacket("qC")));
+  EXPECT_EQ("+" + refusal + MakePacket("OK"), Ask(monitor));
+  EXPECT_EQ("+" + MakePacket("OK"), Ask(MakePacket("D")));
+  EXPECT_EQ("detached", client_->end());
+  EXPECT_FALSE(client_->done());
+  target_.monitor_holds = false;
+  ExpectDone();
+}
+
+TEST_F(ClientTest, TakesOnePacketATurn) {
+  const std::string packets = MakePacket("qC") + MakePacket("qAttached");
+  ASSERT_EQ(static_cast<ssize_t>(packets.size()),
+            write(debugger_.get(), packets.data(), packets.size()));
+  client_->OnReadable();
+  EXPECT_EQ("+" + MakePacket("QC2a"), Said());
+  EXPECT_TRUE(client_->has_input());
+  client_->OnReadable();
+  EXPECT_EQ("+" + MakePacket("1"), Said());
+  EXPECT_FALSE(client_->has_input());
 }
 
 TEST_F(ClientTest, MonitorWhoseTextIsNotTakenWaits) {
@@ -168,10 +215,11 @@ TEST_F(ClientTest, MonitorWhoseTextIsNotTakenWaits) {
   for (int turn = 0; turn < 10000 && client_->monitor() >= 0; ++turn) client_->OnMonitor();
   EXPECT_EQ(-1, client_->monitor());
   client_->CheckTime(Client::Clock::now() + std::chrono::seconds(40));
-  EXPECT_TRUE(client_->done());
+  ExpectDone();
 }
 
 TEST_F(ClientTest, NoiseDoesNotBreakIt) {
+  (void)Ask("+");
   Random random(7);
   for (int i = 0; i < 300; ++i) {
     const Bytes noise = RandomBytes(random.Below(300), random.Next());

@@ -64,6 +64,8 @@ def panic(context):
     info = json.loads(context.host("info", "-f", snapshot, "--json"))
     check_cpus(info)
     print(debuggers.judge_dead(context, snapshot, info["cpus"]))
+    stack = json.loads(context.host("bt", "--cpu", "2", "--json", "-f", snapshot))["stacks"][0]
+    check(stack["frames"][0]["pc"] == info["cpus"][1]["instruction_pointer"], f"bt --cpu 2: {stack}")
     got = context.host("read", "linux_banner", "256", "--raw", "-f", snapshot)
     check(got.startswith(banner.encode()), f"linux_banner reads {got}")
     print(f"crash: {snapshot.stat().st_size / 1e6:.1f} MB, {outcome.report['pages']}")
@@ -78,7 +80,7 @@ def check_log(text):
 def check_cpus(info):
     """Each CPU's instruction pointer, symbolised; the one that panicked is in the kernel."""
     cpus = info["cpus"]
-    check(len(cpus) == 2, f"the dump has registers of {len(cpus)} CPUs: {cpus}")
+    check([cpu["cpu"] for cpu in cpus] == [0, 2], f"the dump has registers of CPUs 0 and 2, not of {cpus}")
     for cpu in cpus:
         check(re.fullmatch(r"0x[0-9a-f]{16}", cpu["instruction_pointer"]) is not None, f"{cpu}")
     symbols = [cpu["symbol"] or "" for cpu in cpus]
