@@ -23,6 +23,9 @@ namespace {
 
 /// Of all processes together: forged tables hold millions each.
 constexpr size_t kMaxDescriptorsOfAll = 4 << 20;
+/// Forged processes may all share one table.
+constexpr size_t kMaxOwners = 1 << 20;
+
 /// Who has which struct sock open.
 class OwnerFinder {
  public:
@@ -51,6 +54,7 @@ class OwnerFinder {
   std::unordered_map<uint64_t, uint64_t> socks_;                              ///< by struct file
   std::set<std::pair<uint32_t, uint64_t>> met_;  ///< process and files_struct
   size_t descriptors_ = 0;
+  size_t owners_ = 0;
 };
 
 Result<OwnerFinder> OwnerFinder::Create(const TaskSources& sources, Findings& findings) {
@@ -100,6 +104,7 @@ void OwnerFinder::AddTask(const TaskHead& task, Owners& owners) {
     table->second = std::move(entries);
   }
   for (const DescriptorTable::Entry& entry : table->second) {
+    if (++owners_ > kMaxOwners) return;
     owners[SockOf(entry.file)].push_back(
         {.pid = task.tgid, .descriptor = entry.descriptor, .comm = task.comm});
   }
@@ -109,11 +114,14 @@ Result<OwnerFinder::Owners> OwnerFinder::Find() {
   Owners owners;
   KCD_TRY(VisitTasks(sources_, true, findings_, [&](const TaskHead& task) {
     AddTask(task, owners);
-    return true;
+    return owners_ <= kMaxOwners;
   }));
   if (descriptors_ >= kMaxDescriptorsOfAll) {
     findings_.Lost("only the first " + Grouped(kMaxDescriptorsOfAll) +
                    " file descriptors are looked at");
+  }
+  if (owners_ > kMaxOwners) {
+    findings_.Lost("only the first " + Grouped(kMaxOwners) + " owners of sockets are listed");
   }
   return owners;
 }
@@ -143,7 +151,10 @@ Result<SocketList> WalkSockets(const TaskSources& sources) {
     }
     socket.value().listed = listed;
     if (auto found = owners.find(sock); found != owners.end()) {
-      socket.value().owners = std::move(found->second);
+      std::vector<SocketOwner>& theirs = socket.value().owners = std::move(found->second);
+      std::sort(theirs.begin(), theirs.end(), [](const SocketOwner& a, const SocketOwner& b) {
+        return std::tie(a.pid, a.descriptor) < std::tie(b.pid, b.descriptor);
+      });
       owners.erase(found);
     }
     list.sockets.push_back(std::move(socket.value()));
