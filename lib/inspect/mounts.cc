@@ -157,6 +157,7 @@ std::string MountReader::TextAt(uint64_t pointer_at) {
   const auto pointer = sources_.kernel.ReadValue<uint64_t>(pointer_at);
   if (!pointer.ok() || pointer.value() == 0) return {};
   auto text = sources_.kernel.ReadString(pointer.value(), kMaxSourceBytes);
+  if (text.ok() && !paths_.Spend(text.value().size()).ok()) return {};
   return text.ok() ? std::move(text.value()) : std::string();
 }
 

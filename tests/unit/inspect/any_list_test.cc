@@ -130,5 +130,12 @@ TEST_F(AnyListTest, StopsAtTheLimit) {
   EXPECT_FALSE(answer.value().findings.notes.empty());
 }
 
+TEST_F(AnyListTest, ExactlyTheLimitIsAll) {
+  Link({0, 1, 2, 3});
+  const auto answer = Walk("links", {.max_entries = 4});
+  EXPECT_EQ(Numbers(answer).size(), 4U);
+  EXPECT_TRUE(answer.value().findings.notes.empty());
+}
+
 }  // namespace
 }  // namespace kcoredump
