@@ -235,6 +235,12 @@ Status FindHead(Kernel& kernel, std::string_view type, std::string_view head, Li
   if (answer.at.space != Target::Space::kKernel) {
     return InvalidArgument("lists are in the kernel's own memory: give a kernel address");
   }
+  if (answer.value.kind == ValueKind::kPointer && answer.value.state != ValueState::kRead) {
+    return MakeError(ErrorCode::kUnreadable,
+                     "HEAD cannot be had: " + (answer.findings.notes.empty()
+                                                   ? "a pointer on the way to it is missing"
+                                                   : answer.findings.notes.front()));
+  }
   place.head = answer.at.address;
   place.head_type = answer.value.type;
   return {};

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/cpus.h"
 #include "inspect/session.h"
 #include "inspect/stack_guess.h"
 #include "inspect/task_stack.h"
@@ -19,33 +20,29 @@ namespace kcoredump {
 
 namespace {
 
-constexpr uint32_t kMaxCpuNotes = 8192;
+/// Of all stacks together, and stacks whose rest is guessed at: forged tasks may be millions.
+constexpr size_t kMaxFramesOfAll = 2 << 20;
+constexpr size_t kMaxGuessedStacks = 4096;
 /// Where struct user_regs_struct has rbp (kernel: arch/x86/include/asm/user_64.h).
 constexpr size_t kBpInUserRegs = 4;
 
-/// The notes stand in the order of the CPUs (kernel: fs/proc/vmcore.c, update_note_header_size). A
-/// snapshot of a kernel that lives on has them empty.
+/// A snapshot of a kernel that lives on has its notes empty.
 std::map<uint32_t, StackFrame> PlacesOfCpus(Session& session) {
   std::map<uint32_t, StackFrame> places;
   const Architecture* arch = session.facts().arch;
-  const auto notes = session.source().notes().Parse();
-  if (session.live() || arch == nullptr || !notes.ok()) return places;
-  uint32_t cpu = 0;
-  for (const Note& note : notes.value()) {
-    if (note.owner != "CORE" || note.type != NT_PRSTATUS || cpu == kMaxCpuNotes) continue;
-    const auto registers = arch->RegistersOf(note.data);
-    if (registers && registers->instruction_pointer != 0) {
-      StackFrame place{.pc = registers->instruction_pointer,
-                       .sp = registers->stack_pointer,
-                       .interrupted = true};
-      uint64_t bp = 0;
-      if (registers->general.size() >= (kBpInUserRegs + 1) * sizeof(bp)) {
-        std::memcpy(&bp, registers->general.data() + kBpInUserRegs * sizeof(bp), sizeof(bp));
-        place.bp = bp;
-      }
-      places.emplace(cpu, place);
+  if (session.live() || arch == nullptr) return places;
+  const auto found = RegistersInNotes(session.source(), *arch);
+  for (uint32_t cpu = 0; cpu < found.size(); ++cpu) {
+    if (!found[cpu]) continue;
+    const CpuRegisters& registers = *found[cpu];
+    StackFrame place{
+        .pc = registers.instruction_pointer, .sp = registers.stack_pointer, .interrupted = true};
+    uint64_t bp = 0;
+    if (registers.general.size() >= (kBpInUserRegs + 1) * sizeof(bp)) {
+      std::memcpy(&bp, registers.general.data() + kBpInUserRegs * sizeof(bp), sizeof(bp));
+      place.bp = bp;
     }
-    ++cpu;
+    places.emplace(cpu, place);
   }
   return places;
 }
@@ -70,6 +67,7 @@ class StackLister {
   Session& session_;
   std::unique_ptr<TaskStackReader> reader_;
   std::map<uint32_t, StackFrame> cpus_;
+  size_t guesses_left_ = kMaxGuessedStacks;
   Findings findings_;
 };
 
@@ -117,6 +115,8 @@ void StackLister::AddFrames(const std::vector<StackFrame>& frames, FrameSource f
 
 /// What the rest of the stack may hold, behind the last frame that is known.
 void StackLister::Guess(KernelStack& out) {
+  if (guesses_left_ == 0) return;
+  --guesses_left_;
   const auto stack = out.task != 0 ? reader_->StackOf(out.task) : Result<Range>(Range{});
   const auto table = session_.Symbols();
   if (!stack.ok() || !table.ok()) return;
@@ -211,6 +211,11 @@ Result<KernelStack> StackLister::OfCpu(uint32_t cpu, const std::vector<Task>& ta
 
 Findings StackLister::TakeFindings() {
   for (std::string& note : reader_->Notes()) findings_.Add(std::move(note));
+  if (guesses_left_ == 0) {
+    findings_.Add("the rest of stacks was guessed at for the first " + Grouped(kMaxGuessedStacks) +
+                  " of those that cannot be followed");
+  }
+  LimitNotes(findings_.notes);
   return std::move(findings_);
 }
 
@@ -227,10 +232,17 @@ Result<StackList> ListStacks(Kernel& kernel, const StackOptions& options) {
   if (options.cpu) {
     KCD_ASSIGN(list.stacks.emplace_back(), lister->OfCpu(*options.cpu, tasks.tasks));
   } else {
+    size_t frames = 0;
     for (const Task& task : tasks.tasks) {
       // Of a process, ListTasks gives all threads.
       if (options.pid && task.pid != *options.pid) continue;
       list.stacks.push_back(lister->OfTask(task));
+      frames += list.stacks.back().frames.size();
+      if (frames <= kMaxFramesOfAll) continue;
+      list.findings.Lost("only the first " + Grouped(list.stacks.size()) +
+                         " stacks are listed: more have more than " + Grouped(kMaxFramesOfAll) +
+                         " frames");
+      break;
     }
   }
   Findings more = lister->TakeFindings();
