@@ -21,8 +21,9 @@ namespace kcoredump {
 
 namespace {
 
-/// Of all processes together: forged tables hold millions each.
-constexpr size_t kMaxDescriptorsOfAll = 4 << 20;
+/// Of all processes together, open or not: forged tables hold millions each.
+constexpr size_t kMaxDescriptorsOfAll = 32 << 20;
+constexpr size_t kMaxOpenOfAll = 4 << 20;
 /// Forged processes may all share one table.
 constexpr size_t kMaxOwners = 1 << 20;
 
@@ -38,6 +39,9 @@ class OwnerFinder {
   OwnerFinder(const TaskSources& sources, Findings& findings, DescriptorTable table)
       : sources_(sources), findings_(findings), table_(std::move(table)) {}
   void AddTask(const TaskHead& task, Owners& owners);
+  [[nodiscard]] bool Full() const {
+    return open_ >= kMaxOpenOfAll || table_.looked_at() >= kMaxDescriptorsOfAll;
+  }
   /// Of a struct file; 0: it is no socket.
   [[nodiscard]] uint64_t SockOf(uint64_t file);
   [[nodiscard]] bool IsSocket(const Record& file);
@@ -53,7 +57,7 @@ class OwnerFinder {
   std::unordered_map<uint64_t, std::vector<DescriptorTable::Entry>> tables_;  ///< sockets alone
   std::unordered_map<uint64_t, uint64_t> socks_;                              ///< by struct file
   std::set<std::pair<uint32_t, uint64_t>> met_;  ///< process and files_struct
-  size_t descriptors_ = 0;
+  size_t open_ = 0;
   size_t owners_ = 0;
 };
 
@@ -97,10 +101,11 @@ uint64_t OwnerFinder::SockOf(uint64_t address) {
 void OwnerFinder::AddTask(const TaskHead& task, Owners& owners) {
   if (task.files == 0 || !met_.emplace(task.tgid, task.files).second) return;
   const auto [table, is_new] = tables_.try_emplace(task.files);
-  if (is_new && descriptors_ < kMaxDescriptorsOfAll) {
+  if (is_new && !Full()) {
     std::vector<DescriptorTable::Entry> entries = table_.Entries(task.files, findings_);
-    descriptors_ += entries.size();
+    open_ += entries.size();
     std::erase_if(entries, [&](const auto& entry) { return SockOf(entry.file) == 0; });
+    entries.shrink_to_fit();
     table->second = std::move(entries);
   }
   for (const DescriptorTable::Entry& entry : table->second) {
@@ -116,9 +121,9 @@ Result<OwnerFinder::Owners> OwnerFinder::Find() {
     AddTask(task, owners);
     return owners_ <= kMaxOwners;
   }));
-  if (descriptors_ >= kMaxDescriptorsOfAll) {
-    findings_.Lost("only the first " + Grouped(kMaxDescriptorsOfAll) +
-                   " file descriptors are looked at");
+  if (Full()) {
+    findings_.Lost("only the first " + Grouped(table_.looked_at()) +
+                   " file descriptors are looked at, " + Grouped(open_) + " of them open");
   }
   if (owners_ > kMaxOwners) {
     findings_.Lost("only the first " + Grouped(kMaxOwners) + " owners of sockets are listed");

@@ -224,6 +224,21 @@ TEST_F(SocketsTest, ProcessesThatShareATableDoNotMakeItMillions) {
   EXPECT_TRUE(list.findings.incomplete);
 }
 
+TEST_F(SocketsTest, MillionsOfDescriptorsThatAreNotThereAreNotLookedAt) {
+  Put(0, 0, 2, 7, 6);
+  for (uint32_t i = 0; i < 100; ++i) {
+    const uint64_t task = kHolder + (i + 1) * 0x100000;
+    kernel_.Task(task, 1000 - i, "forged");
+    kernel_.Word(task + FakeFiles::kTaskFiles, task + 0x1000);
+    kernel_.Word(task + 0x1008, task + 0x2000);
+    kernel_.Zero(task + 0x2000, 32);
+    kernel_.Word(task + 0x2000, 0xffffffff);
+    kernel_.Word(task + 0x2008, 0xdead000000000000);
+  }
+  EXPECT_TRUE(Walk().findings.incomplete);
+  EXPECT_LT(kernel_.memory.reads, 100000U);
+}
+
 TEST_F(SocketsTest, AnUnknownFamilyIsNamedByItsNumber) {
   Put(0, 0, 77, 1, 0);
   const SocketList list = Walk();
