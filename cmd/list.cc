@@ -35,7 +35,8 @@ void AddList(CLI::App& app, Context& context) {
       "  kcoredump list struct\\ module.list@modules --show name\n"
       "  kcoredump list 'struct task_struct.tasks@init_task.tasks' --show pid,comm\n"
       "  kcoredump list 'struct pid@struct pid_namespace@init_pid_ns.idr'\n"
-      "  kcoredump list 'struct vm_area_struct@struct task_struct@init_task.mm->mm_mt'\n\n" +
+      "  kcoredump list 'struct vm_area_struct@struct "
+      "task_struct@0xffff8880036b8000.mm->mm_mt'\n\n" +
       std::string(kExitHelp));
   command->add_option("WHAT", arguments->expression, "TYPE.member@HEAD")
       ->option_text(" ")

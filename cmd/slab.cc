@@ -25,6 +25,10 @@ int ShowCaches(Kernel& kernel, const LookOptions& look) {
 int ShowObject(Kernel& kernel, const SlabArguments& arguments) {
   const auto at = kernel.Resolve(arguments.where);
   if (!at.ok()) return FailWhere(at.error());
+  if (at.value().space != Target::Space::kKernel) {
+    PrintError("slabs are in the kernel's own memory: give a kernel address");
+    return kExitUsage;
+  }
   const auto object = FindSlabObject(kernel, at.value().address);
   if (!object.ok()) return FailWhere(object.error());
   return PrintOut(

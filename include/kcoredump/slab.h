@@ -44,14 +44,15 @@ struct SlabObject {
   uint64_t offset = 0;  ///< of the address in the object
 };
 
-/// Without debuginfo. kNotFound: no symbol slab_caches, or a member that this kernel lacks.
+/// Without debuginfo. What this kernel does not count is 0, and noted. kNotFound: no symbol
+/// slab_caches, or no list in struct kmem_cache.
 [[nodiscard]] Result<SlabCaches> ListSlabCaches(Kernel& kernel);
 
 /// kNotFound: the address is in no slab; kUnsupported: this image does not tell where its struct
 /// pages are.
 [[nodiscard]] Result<SlabObject> FindSlabObject(Kernel& kernel, uint64_t address);
 
-/// NAME, OBJECT, SIZE, ACTIVE, TOTAL, SLABS, MEMORY.
+/// NAME, OBJECT, SIZE, ACTIVE, TOTAL, SLABS, ADDRESS.
 [[nodiscard]] std::string ToText(const SlabCaches& found, const TextStyle& style);
 [[nodiscard]] std::string ToJson(const SlabCaches& found);
 [[nodiscard]] std::string ToText(const SlabObject& object);

@@ -59,7 +59,7 @@ struct SocketList {
 /// kernel lacks struct sock.
 [[nodiscard]] Result<SocketList> ListSockets(Kernel& kernel);
 
-/// PROTO, STATE, LOCAL, REMOTE, INODE, UID, PROCESS.
+/// PROTO, TYPE, STATE, LOCAL, REMOTE, INODE, UID, PROCESS.
 [[nodiscard]] std::string ToText(const SocketList& list, const TextStyle& style);
 [[nodiscard]] std::string ToJson(const SocketList& list);
 

@@ -35,9 +35,18 @@ constexpr std::array kLinks = {KindOfType{"struct list_head", ListKind::kList},
 constexpr std::array kRoots = {KindOfType{"struct xarray", ListKind::kXArray},
                                KindOfType{"struct idr", ListKind::kXArray},
                                KindOfType{"struct maple_tree", ListKind::kMaple}};
+/// Of all entries together: forged ones may be a million.
+constexpr size_t kMaxListValues = 2 << 20;
 /// By ListKind.
 constexpr std::array kKindNames = {"list_head", "hlist",  "llist",     "rb_tree",
                                    "chain",     "xarray", "maple_tree"};
+
+/// What it takes of memory, in values of 64 bytes of text or less.
+size_t ValuesOf(const TypedValue& value) {
+  size_t values = 1 + value.text.size() / 64;
+  for (const TypedValue& member : value.members) values += ValuesOf(member);
+  return values;
+}
 
 class AnyList {
  public:
@@ -65,6 +74,8 @@ class AnyList {
   const ListOptions& options_;
   ListAnswer out_;
   ListKind kind_ = ListKind::kList;
+  bool cut_ = false;  ///< there are more than max_entries
+  size_t values_left_ = kMaxListValues;
   uint64_t link_offset_ = 0;
   std::vector<std::vector<PathStep>> columns_;
   std::optional<Error> failure_;
@@ -121,7 +132,8 @@ Status AnyList::Understand() {
 /// A pointer on the way that is NULL leaves its place empty; a path that the type does not have is
 /// an error, which the first entry tells.
 bool AnyList::Keep(ListEntry entry) {
-  if (out_.entries.size() >= options_.max_entries) return false;
+  cut_ = out_.entries.size() >= options_.max_entries;
+  if (cut_) return false;
   for (const auto& path : columns_) {
     auto read = ReadAlong(sources_, Spot{.type = place_.type, .address = entry.address}, path, {});
     if (!read.ok() && read.error().code != ErrorCode::kUnreadable) {
@@ -132,6 +144,14 @@ bool AnyList::Keep(ListEntry entry) {
     if (read.ok() && !whole) {
       out_.findings.Lost("of the entry at " + HexAddress(entry.address) + " memory is missing");
     }
+    const size_t values = read.ok() ? ValuesOf(read.value().answer.value) : 1;
+    if (values > values_left_) {
+      out_.findings.Lost("only the first " + Grouped(out_.entries.size()) +
+                         " entries are listed: more have more than " + Grouped(kMaxListValues) +
+                         " values");
+      return false;
+    }
+    values_left_ -= values;
     entry.values.push_back(whole ? std::optional(std::move(read.value().answer.value))
                                  : std::nullopt);
   }
@@ -185,7 +205,7 @@ Status AnyList::Walk() {
   if (failure_) return std::move(*failure_);
   if (!walk.note.empty()) out_.findings.Add(walk.note);
   out_.findings.incomplete = out_.findings.incomplete || walk.lost;
-  if (out_.entries.size() >= options_.max_entries && walk.note.empty()) {
+  if (cut_) {
     out_.findings.Add("only the first " + std::to_string(options_.max_entries) +
                       " entries are listed");
   }
@@ -214,6 +234,12 @@ Status FindHead(Kernel& kernel, std::string_view type, std::string_view head, Li
   KCD_ASSIGN(const ValueAnswer answer, ReadValue(kernel, expression, {}));
   if (answer.at.space != Target::Space::kKernel) {
     return InvalidArgument("lists are in the kernel's own memory: give a kernel address");
+  }
+  if (answer.value.kind == ValueKind::kPointer && answer.value.state != ValueState::kRead) {
+    return MakeError(ErrorCode::kUnreadable,
+                     "HEAD cannot be had: " + (answer.findings.notes.empty()
+                                                   ? "a pointer on the way to it is missing"
+                                                   : answer.findings.notes.front()));
   }
   place.head = answer.at.address;
   place.head_type = answer.value.type;

@@ -88,6 +88,16 @@ Result<std::string> PathReader::NameOf(const Record& record) {
   return name;
 }
 
+Status PathReader::Spend(size_t text_bytes) {
+  const size_t cost = kPathStepCost + text_bytes;
+  if (cost > costs_left_) {
+    return MakeError(ErrorCode::kLimitExceeded,
+                     "the paths before it are as much as one answer may have");
+  }
+  costs_left_ -= cost;
+  return {};
+}
+
 Result<const PathReader::Dentry*> PathReader::DentryAt(uint64_t address) {
   if (const auto known = dentries_.find(address); known != dentries_.end()) return &known->second;
   Record record;
@@ -160,13 +170,14 @@ Result<FilePath> PathReader::MadeName(const Dentry& dentry) {
     case Made::kSimple:
       break;
   }
-  return FilePath{"/" + dentry.name, true};
+  return FilePath{"/" + dentry.name, made != makers_.end()};
 }
 
 Result<FilePath> PathReader::PathOf(uint64_t mnt, uint64_t dentry) {
   KCD_ASSIGN(const Dentry* file, DentryAt(dentry));
   KCD_ASSIGN(const Mount* mount, MountAt(mnt));
   if (file->name_maker != 0 && (file->parent != dentry || dentry != mount->root)) {
+    KCD_TRY(Spend(file->name.size()));
     return MadeName(*file);
   }
   std::vector<const std::string*> names;
@@ -189,10 +200,12 @@ Result<std::optional<PathReader::Place>> PathReader::Up(const Place& place,
                                                         const std::string** name) {
   KCD_ASSIGN(const Mount* mount, MountAt(place.mnt));
   if (place.dentry == mount->root) {
+    KCD_TRY(Spend(0));
     if (mount->parent == place.mnt) return std::optional<Place>();
     return std::optional(Place{mount->parent, mount->parent_dentry});
   }
   KCD_ASSIGN(const Dentry* here, DentryAt(place.dentry));
+  KCD_TRY(Spend(here->name.size()));
   // Outside of its mount: what was mounted has been moved away.
   if (here->parent == place.dentry) return std::optional<Place>();
   *name = &here->name;
@@ -217,6 +230,7 @@ Result<FilePath> PathReader::PathWithin(uint64_t dentry) {
   size_t bytes = 0;
   for (uint64_t at = dentry; names.size() < kMaxPathSteps && bytes < kMaxPathBytes;) {
     KCD_ASSIGN(const Dentry* here, DentryAt(at));
+    KCD_TRY(Spend(here->name.size()));
     if (here->parent == at) return FilePath{JoinedNames(names), file->unhashed && at != dentry};
     names.push_back(&here->name);
     bytes += here->name.size() + 1;

@@ -20,6 +20,10 @@ namespace kcoredump {
 /// Directories and mounts above a file, and bytes of its path (kernel: PATH_MAX).
 inline constexpr size_t kMaxPathSteps = 4096;
 inline constexpr size_t kMaxPathBytes = 4096;
+/// Of all paths of one answer together: a million forged files must cost neither hours nor all
+/// memory. A step costs kPathStepCost and the bytes of its name.
+inline constexpr size_t kMaxPathCosts = 512 << 20;
+inline constexpr size_t kPathStepCost = 32;
 
 struct FilePath {
   std::string text;      ///< "/etc/passwd", "pipe:[123]"
@@ -38,13 +42,15 @@ class PathReader {
 
   /// From the root of its mount namespace on, whatever root a process has. `mnt`: address of a
   /// struct vfsmount; `dentry`: of a struct dentry. kCorrupt: longer than that, as one in a circle
-  /// is; kUnreadable.
+  /// is; kLimitExceeded: all together are; kUnreadable.
   [[nodiscard]] Result<FilePath> PathOf(uint64_t mnt, uint64_t dentry);
   /// From the root of its file system on.
   [[nodiscard]] Result<FilePath> PathWithin(uint64_t dentry);
   /// Whether the way up from `dentry` in `mnt` comes by `root` in `root_mnt`.
   [[nodiscard]] Result<bool> IsBelow(uint64_t mnt, uint64_t dentry, uint64_t root_mnt,
                                      uint64_t root);
+  /// Counts a step, or text that an answer gets besides. kLimitExceeded: past kMaxPathCosts.
+  [[nodiscard]] Status Spend(size_t text_bytes);
 
  private:
   struct Dentry {
@@ -92,6 +98,7 @@ class PathReader {
   std::unordered_map<uint64_t, uint64_t> maker_of_operations_;
   std::unordered_map<uint64_t, Dentry> dentries_;
   std::unordered_map<uint64_t, Mount> mounts_;
+  size_t costs_left_ = kMaxPathCosts;
 };
 
 }  // namespace kcoredump

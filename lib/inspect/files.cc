@@ -175,6 +175,7 @@ std::vector<DescriptorTable::Entry> DescriptorTable::Entries(uint64_t files, Fin
                   Grouped(kMaxDescriptors) + " are looked at");
     count = kMaxDescriptors;
   }
+  looked_at_ += count;
   constexpr uint64_t kWord = sizeof(uint64_t);
   const ObjectBytes pointers = ObjectBytes::Read(kernel_, table.Unsigned(pointers_), count * kWord);
   const ObjectBytes bits = ObjectBytes::Read(kernel_, table.Unsigned(close_on_exec_),

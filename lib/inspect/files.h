@@ -25,6 +25,8 @@ class DescriptorTable {
 
   /// Of the struct files_struct at `files`, by number. What cannot be read is added to `findings`.
   [[nodiscard]] std::vector<Entry> Entries(uint64_t files, Findings& findings);
+  /// Descriptors of all tables so far, those that are not open as well.
+  [[nodiscard]] uint64_t looked_at() const { return looked_at_; }
 
  private:
   explicit DescriptorTable(MemoryView& kernel) : kernel_(kernel) {}
@@ -33,6 +35,7 @@ class DescriptorTable {
   Field table_;                             ///< of files_struct
   Field count_, pointers_, close_on_exec_;  ///< of fdtable
   uint64_t table_bytes_ = 0;
+  uint64_t looked_at_ = 0;
 };
 
 }  // namespace kcoredump

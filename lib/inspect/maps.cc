@@ -36,13 +36,8 @@ class MapReader {
   void AddGate();
 
  private:
-  MapReader(const TaskSources& sources, MappingList& out, Layout vma, Layout mm,
-            OpenFileReader files)
-      : sources_(sources),
-        out_(out),
-        vma_layout_(std::move(vma)),
-        mm_layout_(std::move(mm)),
-        files_(std::move(files)) {}
+  MapReader(const TaskSources& sources, MappingList& out, Layout vma, Layout mm)
+      : sources_(sources), out_(out), vma_layout_(std::move(vma)), mm_layout_(std::move(mm)) {}
   [[nodiscard]] Status FindFields();
   void FindNames();
   [[nodiscard]] Status WalkTree(uint64_t mm);
@@ -57,7 +52,7 @@ class MapReader {
   MappingList& out_;
   Layout vma_layout_;
   Layout mm_layout_;
-  OpenFileReader files_;
+  std::optional<OpenFileReader> files_;
   Record mm_;
   Field tree_, first_;                                ///< of mm_struct
   Field start_brk_, brk_, start_stack_;               ///< of mm_struct
@@ -72,8 +67,13 @@ class MapReader {
 Result<MapReader> MapReader::Create(const TaskSources& sources, MappingList& out) {
   KCD_ASSIGN(Layout vma, Layout::Of(sources.types, "struct vm_area_struct"));
   KCD_ASSIGN(Layout mm, Layout::Of(sources.types, "struct mm_struct"));
-  KCD_ASSIGN(OpenFileReader files, OpenFileReader::Create(sources));
-  MapReader reader(sources, out, std::move(vma), std::move(mm), std::move(files));
+  MapReader reader(sources, out, std::move(vma), std::move(mm));
+  auto files = OpenFileReader::Create(sources);
+  if (files.ok()) {
+    reader.files_.emplace(std::move(files.value()));
+  } else {
+    out.findings.Add(files.error().message + ": names of files are not known");
+  }
   KCD_TRY(reader.FindFields());
   reader.FindNames();
   return reader;
@@ -126,7 +126,8 @@ std::string MapReader::GivenName(const Record& vma, const char* kind) {
 }
 
 void MapReader::DescribeFile(const Record& vma, Mapping& mapping) {
-  const auto file = files_.At(mapping.file);
+  if (!files_) return;
+  const auto file = files_->At(mapping.file);
   if (!file.ok()) {
     out_.findings.Lost("the file that is mapped at " + HexAddress(mapping.start) +
                        " cannot be read: " + file.error().message);

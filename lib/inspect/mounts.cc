@@ -59,8 +59,8 @@ class MountReader {
   [[nodiscard]] Status Walk(const TaskHead& task);
 
  private:
-  MountReader(const TaskSources& sources, MountList& out, Layout mount, PathReader paths)
-      : sources_(sources), out_(out), layout_(std::move(mount)), paths_(std::move(paths)) {}
+  MountReader(const TaskSources& sources, MountList& out, Layout mount)
+      : sources_(sources), out_(out), layout_(std::move(mount)) {}
   [[nodiscard]] Status FindFields();
   void FindDetails();
   void FindRoot(uint64_t fs);
@@ -74,7 +74,7 @@ class MountReader {
   const TaskSources& sources_;
   MountList& out_;
   Layout layout_;
-  PathReader paths_;
+  std::optional<PathReader> paths_;
   Field list_next_, list_prev_, node_;                         ///< of mount
   Field mnt_, root_, super_, flags_, parent_, id_;             ///< of mount
   Field source_, group_, master_, propagation_;                ///< of mount
@@ -86,8 +86,13 @@ class MountReader {
 
 Result<MountReader> MountReader::Create(const TaskSources& sources, MountList& out) {
   KCD_ASSIGN(Layout mount, Layout::Of(sources.types, "struct mount"));
-  KCD_ASSIGN(PathReader paths, PathReader::Create(sources.kernel, sources.types, sources.symbol));
-  MountReader reader(sources, out, std::move(mount), std::move(paths));
+  MountReader reader(sources, out, std::move(mount));
+  auto paths = PathReader::Create(sources.kernel, sources.types, sources.symbol);
+  if (paths.ok()) {
+    reader.paths_.emplace(std::move(paths.value()));
+  } else {
+    out.findings.Add(paths.error().message + ": where mounts stand is not known");
+  }
   KCD_TRY(reader.FindFields());
   reader.FindDetails();
   return reader;
@@ -157,14 +162,16 @@ std::string MountReader::TextAt(uint64_t pointer_at) {
   const auto pointer = sources_.kernel.ReadValue<uint64_t>(pointer_at);
   if (!pointer.ok() || pointer.value() == 0) return {};
   auto text = sources_.kernel.ReadString(pointer.value(), kMaxSourceBytes);
+  if (text.ok() && paths_ && !paths_->Spend(text.value().size()).ok()) return {};
   return text.ok() ? std::move(text.value()) : std::string();
 }
 
 void MountReader::DescribePlace(const Record& mount, MountInfo& info) {
+  if (!paths_) return;
   const uint64_t mnt = mount.address() + mnt_.offset;
   const uint64_t dentry = mount.Unsigned(root_);
-  const auto within = paths_.PathWithin(dentry);
-  const auto place = paths_.PathOf(mnt, dentry);
+  const auto within = paths_->PathWithin(dentry);
+  const auto place = paths_->PathOf(mnt, dentry);
   if (!within.ok() || !place.ok()) {
     out_.findings.Lost("where mount " + std::to_string(info.id) + " stands cannot be had: " +
                        (within.ok() ? place.error() : within.error()).message);
@@ -173,7 +180,7 @@ void MountReader::DescribePlace(const Record& mount, MountInfo& info) {
   info.root = within.value().text + (within.value().deleted ? "//deleted" : "");
   info.mount_point = place.value().text;
   if (!process_root_) return;
-  const auto below = paths_.IsBelow(mnt, dentry, process_root_->first, process_root_->second);
+  const auto below = paths_->IsBelow(mnt, dentry, process_root_->first, process_root_->second);
   info.visible = below.ok() && below.value();
 }
 

@@ -33,9 +33,9 @@ ObjectBytes ObjectBytes::Read(MemoryView& memory, uint64_t address, uint64_t byt
 ValueState ObjectBytes::StateOf(uint64_t offset, uint64_t count) const {
   const auto end = CheckedAdd(offset, count);
   if (!end || *end > bytes_.size()) return ValueState::kNotRead;
-  const bool missing = std::any_of(holes_.begin(), holes_.end(), [&](const Range& hole) {
-    return hole.begin < *end && offset < hole.end;
-  });
+  const auto hole = std::partition_point(holes_.begin(), holes_.end(),
+                                         [&](const Range& each) { return each.end <= offset; });
+  const bool missing = hole != holes_.end() && hole->begin < *end;
   return missing ? ValueState::kUnreadable : ValueState::kRead;
 }
 

@@ -79,7 +79,10 @@ Result<FilePath> OpenFileReader::UserPath(const Record& file) {
 }
 
 Result<const OpenFileWords*> OpenFileReader::At(uint64_t file) {
-  if (const auto known = known_.find(file); known != known_.end()) return &known->second;
+  if (const auto known = known_.find(file); known != known_.end()) {
+    KCD_TRY(paths_.Spend(known->second.path.text.size()));
+    return &known->second;
+  }
   Record record;
   KCD_TRY(record.Load(sources_.kernel, file, file_layout_.bytes()));
   OpenFileWords words;

@@ -43,7 +43,7 @@ class OpenFileReader {
   /// kNotFound: this kernel lacks struct file, or a member that paths are made of.
   [[nodiscard]] static Result<OpenFileReader> Create(const TaskSources& sources);
 
-  /// Each struct file is read once. kUnreadable.
+  /// Each struct file is read once. kUnreadable; kLimitExceeded, as PathReader::Spend.
   [[nodiscard]] Result<const OpenFileWords*> At(uint64_t file);
   [[nodiscard]] PathReader& paths() { return paths_; }
   /// Members of struct file's path, for others that have one.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "kcoredump/text.h"
 #include "kernel/page_layout.h"
 #include "space/memmap.h"
@@ -21,6 +22,8 @@ namespace {
 
 constexpr uint64_t kMaxNodes = 1024;
 constexpr size_t kMaxPartialSlabs = 1 << 20;
+/// Of all caches together: forged ones may all have the same list.
+constexpr size_t kMaxPartialOfAll = 8 << 20;
 constexpr size_t kMaxCacheNameBytes = 256;
 /// Kernel: mm/slub.c, OO_SHIFT: the order of a slab above, its objects below.
 constexpr unsigned kOrderShift = 16;
@@ -38,46 +41,9 @@ struct BitPlace {
   }
 };
 
-class SlabReader {
- public:
-  [[nodiscard]] static Result<SlabReader> Create(const TaskSources& sources, Findings& findings);
-
-  void Walk(uint64_t head, SlabCaches& out);
-
- private:
-  SlabReader(const TaskSources& sources, Findings& findings, Layout cache, Layout slab)
-      : sources_(sources), findings_(findings), cache_(std::move(cache)), slab_(std::move(slab)) {}
-  [[nodiscard]] Status FindFields();
-  [[nodiscard]] Result<BitPlace> FindBits(const char* member) const;
-  [[nodiscard]] SlabCache Describe(const Record& record);
-  void AddNode(uint64_t node, SlabCache& cache, uint64_t& free);
-  [[nodiscard]] uint64_t FreeOfPartial(uint64_t head, const std::string& name);
-
-  const TaskSources& sources_;
-  Findings& findings_;
-  Layout cache_;
-  Layout slab_;  ///< struct slab, or up to 5.16 the struct page that it shares its place with
-  Field next_, prev_, name_, object_bytes_, size_, order_;  ///< of kmem_cache
-  uint64_t nodes_at_ = 0;                                   ///< pointers to nodes, in a kmem_cache
-  uint64_t node_stride_ = 8;
-  uint64_t node_count_ = 1;
-  Field slab_count_, object_count_, partial_;  ///< of kmem_cache_node
-  Field link_next_, link_prev_;                ///< of slab
-  BitPlace in_use_, objects_;                  ///< of slab
-};
-
-Result<SlabReader> SlabReader::Create(const TaskSources& sources, Findings& findings) {
-  KCD_ASSIGN(Layout cache, Layout::Of(sources.types, "struct kmem_cache"));
-  auto slab = Layout::Of(sources.types, "struct slab");  // 5.17, d122019bf061
-  if (!slab.ok()) slab = Layout::Of(sources.types, "struct page");
-  KCD_TRY(slab);
-  SlabReader reader(sources, findings, std::move(cache), std::move(slab.value()));
-  KCD_TRY(reader.FindFields());
-  return reader;
-}
-
-Result<BitPlace> SlabReader::FindBits(const char* member) const {
-  KCD_ASSIGN(const MemberRef found, sources_.types.Member(slab_.type(), member));
+Result<BitPlace> BitsOfMember(const TypeCatalog& types, const std::string& type,
+                              const char* member) {
+  KCD_ASSIGN(const MemberRef found, types.Member(type, member));
   const unsigned bits =
       found.bitfield_bits != 0 ? found.bitfield_bits : static_cast<unsigned>(found.size_bytes * 8);
   if (bits == 0 || bits > 32) return Corrupt("BTF gives " + std::string(member) + " no sane size");
@@ -85,13 +51,68 @@ Result<BitPlace> SlabReader::FindBits(const char* member) const {
       .offset = found.offset(), .shift = static_cast<unsigned>(found.bit_offset % 8), .bits = bits};
 }
 
+/// struct slab (5.17, d122019bf061), or the struct page that it shares its place with.
+Result<Layout> SlabLayout(const TypeCatalog& types) {
+  auto slab = Layout::Of(types, "struct slab");
+  return slab.ok() ? std::move(slab) : Layout::Of(types, "struct page");
+}
+
+class SlabReader {
+ public:
+  [[nodiscard]] static Result<SlabReader> Create(const TaskSources& sources, Findings& findings);
+
+  void Walk(uint64_t head, SlabCaches& out);
+
+ private:
+  SlabReader(const TaskSources& sources, Findings& findings, Layout cache)
+      : sources_(sources), findings_(findings), cache_(std::move(cache)) {}
+  [[nodiscard]] Status FindFields();
+  [[nodiscard]] Status FindCounts();
+  [[nodiscard]] Status FindNodes();
+  [[nodiscard]] SlabCache Describe(const Record& record);
+  void AddNode(uint64_t node, SlabCache& cache, uint64_t& free);
+  [[nodiscard]] uint64_t FreeOfPartial(uint64_t head, const std::string& name);
+
+  const TaskSources& sources_;
+  Findings& findings_;
+  Layout cache_;
+  bool counts_known_ = false;                               ///< what follows `order_`
+  Field next_, prev_, name_, object_bytes_, size_, order_;  ///< of kmem_cache
+  uint64_t nodes_at_ = 0;                                   ///< pointers to nodes, in a kmem_cache
+  uint64_t node_stride_ = 8;
+  uint64_t node_count_ = 1;
+  Field slab_count_, object_count_, partial_;  ///< of kmem_cache_node
+  uint64_t slab_bytes_ = 0;
+  Field link_next_, link_prev_;  ///< of slab
+  BitPlace in_use_, objects_;    ///< of slab
+  size_t partial_left_ = kMaxPartialOfAll;
+};
+
+Result<SlabReader> SlabReader::Create(const TaskSources& sources, Findings& findings) {
+  KCD_ASSIGN(Layout cache, Layout::Of(sources.types, "struct kmem_cache"));
+  SlabReader reader(sources, findings, std::move(cache));
+  KCD_TRY(reader.FindFields());
+  return reader;
+}
+
 Status SlabReader::FindFields() {
   KCD_ASSIGN(next_, cache_.Need("list.next"));
   KCD_ASSIGN(prev_, cache_.Need("list.prev"));
-  KCD_ASSIGN(name_, cache_.Need("name"));
-  KCD_ASSIGN(object_bytes_, cache_.Need("object_size"));
-  KCD_ASSIGN(size_, cache_.Need("size"));
-  KCD_ASSIGN(order_, cache_.Need("oo"));
+  auto& notes = findings_.notes;
+  name_ = cache_.Find("name", "names are not known", notes);
+  object_bytes_ = cache_.Find("object_size", "sizes of objects are not known", notes);
+  size_ = cache_.Find("size", "what objects take is not known", notes);
+  order_ = cache_.Find("oo", "sizes of slabs are not known", notes);
+  Status counts = FindNodes();
+  if (counts.ok()) counts = FindCounts();
+  counts_known_ = counts.ok();
+  if (!counts_known_) {
+    findings_.Add(counts.error().message + ": how many objects and slabs there are is not known");
+  }
+  return {};
+}
+
+Status SlabReader::FindNodes() {
   const Field nodes = cache_.Find("node");
   if (nodes.known()) {
     nodes_at_ = nodes.offset;
@@ -107,14 +128,21 @@ Status SlabReader::FindFields() {
     const auto count = sources_.kernel.ReadValue<uint32_t>(*count_at);
     if (count.ok()) node_count_ = std::clamp<uint64_t>(count.value(), 1, kMaxNodes);
   }
+  return {};
+}
+
+/// Kernels without CONFIG_SLUB_DEBUG do not count.
+Status SlabReader::FindCounts() {
   KCD_ASSIGN(const Layout node, Layout::Of(sources_.types, "struct kmem_cache_node"));
   KCD_ASSIGN(slab_count_, node.Need("nr_slabs.counter"));
   KCD_ASSIGN(object_count_, node.Need("total_objects.counter"));
   KCD_ASSIGN(partial_, node.Need("partial"));
-  KCD_ASSIGN(link_next_, slab_.Need("slab_list.next"));
-  KCD_ASSIGN(link_prev_, slab_.Need("slab_list.prev"));
-  KCD_ASSIGN(in_use_, FindBits("inuse"));
-  KCD_ASSIGN(objects_, FindBits("objects"));
+  KCD_ASSIGN(const Layout slab, SlabLayout(sources_.types));
+  slab_bytes_ = slab.bytes();
+  KCD_ASSIGN(link_next_, slab.Need("slab_list.next"));
+  KCD_ASSIGN(link_prev_, slab.Need("slab_list.prev"));
+  KCD_ASSIGN(in_use_, BitsOfMember(sources_.types, slab.type(), "inuse"));
+  KCD_ASSIGN(objects_, BitsOfMember(sources_.types, slab.type(), "objects"));
   return {};
 }
 
@@ -123,16 +151,18 @@ uint64_t SlabReader::FreeOfPartial(uint64_t head, const std::string& name) {
   Record slab;
   ListVisitor visitor;
   visitor.load = [&](uint64_t node) -> Result<ListLinks> {
-    KCD_TRY(slab.Load(sources_.kernel, node - link_next_.offset, slab_.bytes()));
+    KCD_TRY(slab.Load(sources_.kernel, node - link_next_.offset, slab_bytes_));
     return ListLinks{slab.Unsigned(link_next_), slab.Unsigned(link_prev_)};
   };
   visitor.keep = [&](uint64_t, bool) {
+    --partial_left_;
     const uint64_t objects = objects_.In(slab);
     free += objects - std::min(objects, in_use_.In(slab));
     return true;
   };
-  const ListOutcome walk = WalkList(sources_.kernel, head, kMaxPartialSlabs,
-                                    "the list of partial slabs of " + name, visitor);
+  const ListOutcome walk =
+      WalkList(sources_.kernel, head, std::min(kMaxPartialSlabs, partial_left_),
+               "the list of partial slabs of " + name, visitor);
   if (walk.lost) findings_.Lost(walk.note);
   return free;
 }
@@ -153,8 +183,14 @@ void SlabReader::AddNode(uint64_t node, SlabCache& cache, uint64_t& free) {
 SlabCache SlabReader::Describe(const Record& record) {
   SlabCache cache;
   cache.address = record.address();
-  auto name = sources_.kernel.ReadString(record.Unsigned(name_), kMaxCacheNameBytes);
-  if (name.ok()) cache.name = std::move(name.value());
+  auto name = name_.known() ? sources_.kernel.ReadString(record.Unsigned(name_), kMaxCacheNameBytes)
+                            : Result<std::string>(std::string());
+  if (name.ok()) {
+    cache.name = std::move(name.value());
+  } else {
+    findings_.Lost("the name of the cache at " + HexAddress(cache.address) +
+                   " cannot be read: " + name.error().message);
+  }
   cache.object_bytes = record.Unsigned(object_bytes_);
   cache.size_bytes = record.Unsigned(size_);
   const uint64_t order_and_objects = record.Unsigned(order_);
@@ -162,9 +198,12 @@ SlabCache SlabReader::Describe(const Record& record) {
   cache.pages_a_slab = uint64_t{1}
                        << std::min<uint64_t>(order_and_objects >> kOrderShift, kMaxSlabOrder);
   uint64_t free = 0;
-  for (uint64_t i = 0; i < node_count_; ++i) {
+  for (uint64_t i = 0; i < node_count_ && counts_known_; ++i) {
     const auto node =
         sources_.kernel.ReadValue<uint64_t>(cache.address + nodes_at_ + i * node_stride_);
+    if (!node.ok()) {
+      findings_.Lost("a node of cache " + cache.name + " cannot be read: " + node.error().message);
+    }
     if (node.ok() && node.value() != 0) AddNode(node.value(), cache, free);
   }
   cache.active = cache.objects - std::min(cache.objects, free);
@@ -173,7 +212,7 @@ SlabCache SlabReader::Describe(const Record& record) {
 
 void SlabReader::Walk(uint64_t head, SlabCaches& out) {
   // Not all of the struct is there: see nr_node_ids.
-  const uint64_t bytes = std::min(cache_.bytes(), nodes_at_);
+  const uint64_t bytes = nodes_at_ == 0 ? cache_.bytes() : std::min(cache_.bytes(), nodes_at_);
   Record record;
   ListVisitor visitor;
   visitor.load = [&](uint64_t node) -> Result<ListLinks> {
@@ -227,7 +266,7 @@ Result<SlabCaches> WalkSlabCaches(const TaskSources& sources) {
 
 Result<SlabCaches> ListSlabCaches(Kernel& kernel) {
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(kernel.session()));
-  return WalkSlabCaches(sources);
+  return AskAgainWhileLive(kernel.session(), [&] { return WalkSlabCaches(sources); });
 }
 
 Result<SlabObject> FindSlabObject(Kernel& kernel, uint64_t address) {
@@ -235,11 +274,12 @@ Result<SlabObject> FindSlabObject(Kernel& kernel, uint64_t address) {
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
   KCD_ASSIGN(const SlabCaches all, WalkSlabCaches(sources));
   KCD_ASSIGN(const PagePlace place, FindPage(session, address, sources.page_bytes));
-  const bool own = sources.types.SizeOf("struct slab").ok();
-  KCD_ASSIGN(const Layout layout, Layout::Of(sources.types, own ? "struct slab" : "struct page"));
+  KCD_ASSIGN(const Layout layout, SlabLayout(sources.types));
   KCD_ASSIGN(const Field cache_at, layout.Need("slab_cache"));
-  KCD_ASSIGN(const uint64_t cache,
-             session.kernel().ReadValue<uint64_t>(place.head + cache_at.offset));
+  KCD_ASSIGN(const BitPlace objects, BitsOfMember(sources.types, layout.type(), "objects"));
+  Record slab;
+  KCD_TRY(slab.Load(session.kernel(), place.head, layout.bytes()));
+  const uint64_t cache = slab.Unsigned(cache_at);
   const auto found = std::find_if(all.caches.begin(), all.caches.end(),
                                   [&](const SlabCache& each) { return each.address == cache; });
   if (found == all.caches.end() || found->size_bytes == 0) {
@@ -249,6 +289,11 @@ Result<SlabObject> FindSlabObject(Kernel& kernel, uint64_t address) {
   const uint64_t page = address & ~(sources.page_bytes - 1);
   object.slab = page - place.pages_above * sources.page_bytes;
   object.index = (address - object.slab) / found->size_bytes;
+  if (object.index >= objects.In(slab)) {
+    return MakeError(
+        ErrorCode::kNotFound,
+        HexAddress(address) + " is behind the last object of a slab of cache " + found->name);
+  }
   object.object = object.slab + object.index * found->size_bytes;
   object.offset = address - object.object;
   return object;

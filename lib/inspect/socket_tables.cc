@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/try.h"
 #include "inspect/object_bytes.h"
@@ -18,17 +19,22 @@ namespace kcoredump {
 
 namespace {
 
-/// The largest tables have one for 64 KiB of memory, and half a million at most (thash_entries).
-constexpr uint64_t kMaxBuckets = 1 << 22;
+/// The largest tables have a bucket for 64 KiB of memory, and half a million at most
+/// (thash_entries), of 8 to 24 bytes.
+constexpr uint64_t kMaxTableBytes = 64 << 20;
+/// A namespace has UNIX sockets in 4 KiB of buckets.
+constexpr uint64_t kMaxBytesOfTables = 512 << 20;
 constexpr size_t kMaxNamespaces = 1 << 16;
 constexpr uint64_t kUnixBuckets = 512;      ///< include/net/af_unix.h, UNIX_HASH_SIZE
 constexpr uint64_t kNetlinkProtocols = 32;  ///< include/uapi/linux/netlink.h, MAX_LINKS
+constexpr int kMaxSizesOfTable = 4;
 constexpr uint64_t kPointerBytes = 8;
 
 }  // namespace
 
 Result<SocketTables> SocketTables::Create(const TaskSources& sources, Findings& findings) {
   SocketTables tables(sources, findings);
+  tables.table_bytes_left_ = kMaxBytesOfTables;
   KCD_ASSIGN(const Layout common, Layout::Of(sources.types, "struct sock_common"));
   KCD_ASSIGN(tables.node_, common.Need("skc_node"));
   tables.FindNamespaces();
@@ -69,23 +75,32 @@ void SocketTables::FindNamespaces() {
   if (namespaces_.empty() && first) namespaces_.push_back(*first);
 }
 
+/// A socket hangs on one chain by one node: where it is met again, what follows was met, too.
 void SocketTables::WalkHead(const Buckets& buckets, uint64_t node, const Visit& visit) {
+  uint64_t again = 0;
   const ListOutcome walk =
       WalkChain(sources_.kernel, node, 0, kMaxSockets, buckets.what, [&](uint64_t at) {
         const uint64_t sock = at - buckets.node.offset;
-        return met_.size() < kMaxSockets && (!met_.insert(sock).second || visit(sock));
+        if (met_.size() >= kMaxSockets) return false;
+        if (!met_.insert(sock).second) again = sock;
+        return again == 0 && visit(sock);
       });
   if (walk.lost) findings_.Lost(walk.note);
+  if (again != 0) {
+    findings_.Lost(buckets.what + " has the socket at " + HexAddress(again) + " twice");
+  }
 }
 
 void SocketTables::WalkBuckets(const Buckets& buckets, const Visit& visit) {
-  if (buckets.first == 0) return;
-  if (buckets.count > kMaxBuckets) {
-    return findings_.Lost(buckets.what + " claims " + Grouped(buckets.count) + " buckets");
+  if (buckets.first == 0 || buckets.count == 0) return;
+  const auto apart = CheckedMultiply(buckets.count - 1, buckets.stride);
+  if (!apart || *apart > kMaxTableBytes || *apart > table_bytes_left_) {
+    return findings_.Lost(buckets.what + " claims " + Grouped(buckets.count) +
+                          " buckets: more than are looked at");
   }
+  table_bytes_left_ -= *apart;
   const ObjectBytes heads =
-      ObjectBytes::Read(sources_.kernel, buckets.first,
-                        buckets.count * buckets.stride - buckets.stride + kPointerBytes);
+      ObjectBytes::Read(sources_.kernel, buckets.first, *apart + kPointerBytes);
   if (!heads.holes().empty()) findings_.Lost(buckets.what + " has holes: " + heads.reason());
   for (uint64_t i = 0; i < buckets.count; ++i) {
     if (heads.StateOf(i * buckets.stride, kPointerBytes) != ValueState::kRead) continue;
@@ -226,25 +241,33 @@ void SocketTables::WalkNetlink(const Visit& visit) {
   const Field hash = entry.ok() ? entry.value().Find("hash.tbl") : Field{};
   const Field count = FindIn("struct bucket_table", "size");
   const Field nested = FindIn("struct bucket_table", "nest");
+  const Field next = FindIn("struct bucket_table", "future_tbl");
   if (!symbol || !table.ok() || !node.known() || !hash.known() || !count.known()) {
     return Missing("the table of netlink sockets (nl_table)");
   }
   const uint64_t entries = WordAt(*symbol);
   for (uint64_t i = 0; i < kNetlinkProtocols && entries != 0; ++i) {
-    const uint64_t at = WordAt(entries + i * entry.value().bytes() + hash.offset);
+    uint64_t at = WordAt(entries + i * entry.value().bytes() + hash.offset);
     Record record;
-    if (at == 0 || !record.Load(sources_.kernel, at, table.value().bytes()).ok()) continue;
-    if (record.Unsigned(nested) != 0) {
-      findings_.Lost("a table of netlink sockets is nested, which it is for want of memory alone");
-      continue;
+    // While a table grows, a part of the sockets is in the next one already.
+    for (int size = 0; at != 0 && size < kMaxSizesOfTable; ++size) {
+      const Status read = record.Load(sources_.kernel, at, table.value().bytes());
+      if (!read.ok()) findings_.Lost("a table of netlink sockets: " + read.error().message);
+      if (!read.ok()) break;
+      if (record.Unsigned(nested) != 0) {
+        findings_.Lost(
+            "a table of netlink sockets is nested, which it is for want of memory alone");
+        break;
+      }
+      // The heads follow the struct; a head's lowest bit locks it (5.2, 8f0db018006a).
+      WalkBuckets({.what = "the table of netlink sockets",
+                   .first = at + table.value().bytes(),
+                   .count = record.Unsigned(count),
+                   .node = node,
+                   .lock_bits = 1},
+                  visit);
+      at = record.Unsigned(next);
     }
-    // The heads follow the struct; a head's lowest bit locks it (5.2, 8f0db018006a).
-    WalkBuckets({.what = "the table of netlink sockets",
-                 .first = at + table.value().bytes(),
-                 .count = record.Unsigned(count),
-                 .node = node,
-                 .lock_bits = 1},
-                visit);
   }
 }
 

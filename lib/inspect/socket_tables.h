@@ -59,7 +59,8 @@ class SocketTables {
   Findings& findings_;
   std::vector<uint64_t> namespaces_;  ///< struct net
   Field node_;                        ///< of struct sock
-  std::unordered_set<uint64_t> met_;
+  std::unordered_set<uint64_t> met_;  ///< struct sock
+  uint64_t table_bytes_left_ = 0;     ///< of buckets, that tables may have
 };
 
 }  // namespace kcoredump

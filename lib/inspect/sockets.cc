@@ -21,8 +21,12 @@ namespace kcoredump {
 
 namespace {
 
-/// Of all processes together: forged tables hold millions each.
-constexpr size_t kMaxDescriptorsOfAll = 4 << 20;
+/// Of all processes together, open or not: forged tables hold millions each.
+constexpr size_t kMaxDescriptorsOfAll = 32 << 20;
+constexpr size_t kMaxOpenOfAll = 4 << 20;
+/// Forged processes may all share one table.
+constexpr size_t kMaxOwners = 1 << 20;
+
 /// Who has which struct sock open.
 class OwnerFinder {
  public:
@@ -35,6 +39,9 @@ class OwnerFinder {
   OwnerFinder(const TaskSources& sources, Findings& findings, DescriptorTable table)
       : sources_(sources), findings_(findings), table_(std::move(table)) {}
   void AddTask(const TaskHead& task, Owners& owners);
+  [[nodiscard]] bool Full() const {
+    return open_ >= kMaxOpenOfAll || table_.looked_at() >= kMaxDescriptorsOfAll;
+  }
   /// Of a struct file; 0: it is no socket.
   [[nodiscard]] uint64_t SockOf(uint64_t file);
   [[nodiscard]] bool IsSocket(const Record& file);
@@ -50,7 +57,8 @@ class OwnerFinder {
   std::unordered_map<uint64_t, std::vector<DescriptorTable::Entry>> tables_;  ///< sockets alone
   std::unordered_map<uint64_t, uint64_t> socks_;                              ///< by struct file
   std::set<std::pair<uint32_t, uint64_t>> met_;  ///< process and files_struct
-  size_t descriptors_ = 0;
+  size_t open_ = 0;
+  size_t owners_ = 0;
 };
 
 Result<OwnerFinder> OwnerFinder::Create(const TaskSources& sources, Findings& findings) {
@@ -93,13 +101,15 @@ uint64_t OwnerFinder::SockOf(uint64_t address) {
 void OwnerFinder::AddTask(const TaskHead& task, Owners& owners) {
   if (task.files == 0 || !met_.emplace(task.tgid, task.files).second) return;
   const auto [table, is_new] = tables_.try_emplace(task.files);
-  if (is_new && descriptors_ < kMaxDescriptorsOfAll) {
+  if (is_new && !Full()) {
     std::vector<DescriptorTable::Entry> entries = table_.Entries(task.files, findings_);
-    descriptors_ += entries.size();
+    open_ += entries.size();
     std::erase_if(entries, [&](const auto& entry) { return SockOf(entry.file) == 0; });
+    entries.shrink_to_fit();
     table->second = std::move(entries);
   }
   for (const DescriptorTable::Entry& entry : table->second) {
+    if (++owners_ > kMaxOwners) return;
     owners[SockOf(entry.file)].push_back(
         {.pid = task.tgid, .descriptor = entry.descriptor, .comm = task.comm});
   }
@@ -109,11 +119,14 @@ Result<OwnerFinder::Owners> OwnerFinder::Find() {
   Owners owners;
   KCD_TRY(VisitTasks(sources_, true, findings_, [&](const TaskHead& task) {
     AddTask(task, owners);
-    return true;
+    return owners_ <= kMaxOwners;
   }));
-  if (descriptors_ >= kMaxDescriptorsOfAll) {
-    findings_.Lost("only the first " + Grouped(kMaxDescriptorsOfAll) +
-                   " file descriptors are looked at");
+  if (Full()) {
+    findings_.Lost("only the first " + Grouped(table_.looked_at()) +
+                   " file descriptors are looked at, " + Grouped(open_) + " of them open");
+  }
+  if (owners_ > kMaxOwners) {
+    findings_.Lost("only the first " + Grouped(kMaxOwners) + " owners of sockets are listed");
   }
   return owners;
 }
@@ -143,7 +156,10 @@ Result<SocketList> WalkSockets(const TaskSources& sources) {
     }
     socket.value().listed = listed;
     if (auto found = owners.find(sock); found != owners.end()) {
-      socket.value().owners = std::move(found->second);
+      std::vector<SocketOwner>& theirs = socket.value().owners = std::move(found->second);
+      std::sort(theirs.begin(), theirs.end(), [](const SocketOwner& a, const SocketOwner& b) {
+        return std::tie(a.pid, a.descriptor) < std::tie(b.pid, b.descriptor);
+      });
       owners.erase(found);
     }
     list.sockets.push_back(std::move(socket.value()));

@@ -20,6 +20,9 @@ namespace kcoredump {
 
 namespace {
 
+/// Of all stacks together, and stacks whose rest is guessed at: forged tasks may be millions.
+constexpr size_t kMaxFramesOfAll = 2 << 20;
+constexpr size_t kMaxGuessedStacks = 4096;
 /// Where struct user_regs_struct has rbp (kernel: arch/x86/include/asm/user_64.h).
 constexpr size_t kBpInUserRegs = 4;
 
@@ -59,6 +62,7 @@ class StackLister {
   Session& session_;
   std::unique_ptr<TaskStackReader> reader_;
   std::map<uint32_t, StackFrame> cpus_;
+  size_t guesses_left_ = kMaxGuessedStacks;
   Findings findings_;
 };
 
@@ -106,6 +110,8 @@ void StackLister::AddFrames(const std::vector<StackFrame>& frames, FrameSource f
 
 /// What the rest of the stack may hold, behind the last frame that is known.
 void StackLister::Guess(KernelStack& out) {
+  if (guesses_left_ == 0) return;
+  --guesses_left_;
   const auto stack = out.task != 0 ? reader_->StackOf(out.task) : Result<Range>(Range{});
   const auto table = session_.Symbols();
   if (!stack.ok() || !table.ok()) return;
@@ -200,6 +206,11 @@ Result<KernelStack> StackLister::OfCpu(uint32_t cpu, const std::vector<Task>& ta
 
 Findings StackLister::TakeFindings() {
   for (std::string& note : reader_->Notes()) findings_.Add(std::move(note));
+  if (guesses_left_ == 0) {
+    findings_.Add("the rest of stacks was guessed at for the first " + Grouped(kMaxGuessedStacks) +
+                  " of those that cannot be followed");
+  }
+  LimitNotes(findings_.notes);
   return std::move(findings_);
 }
 
@@ -216,10 +227,17 @@ Result<StackList> ListStacks(Kernel& kernel, const StackOptions& options) {
   if (options.cpu) {
     KCD_ASSIGN(list.stacks.emplace_back(), lister->OfCpu(*options.cpu, tasks.tasks));
   } else {
+    size_t frames = 0;
     for (const Task& task : tasks.tasks) {
       // Of a process, ListTasks gives all threads.
       if (options.pid && task.pid != *options.pid) continue;
       list.stacks.push_back(lister->OfTask(task));
+      frames += list.stacks.back().frames.size();
+      if (frames <= kMaxFramesOfAll) continue;
+      list.findings.Lost("only the first " + Grouped(list.stacks.size()) +
+                         " stacks are listed: more have more than " + Grouped(kMaxFramesOfAll) +
+                         " frames");
+      break;
     }
   }
   Findings more = lister->TakeFindings();

@@ -18,13 +18,16 @@ constexpr uint64_t kProofPages = 512;
 /// A kernel that died may have died within a change: this share of contradictions is no proof
 /// against the layout. A wrong layout contradicts itself nearly everywhere.
 constexpr uint64_t kContradictionShare = 16;
+/// Every struct page is read once, but the page tables on the way to them again and again, and so
+/// is the frame that a free block's head lies in.
+constexpr size_t kTablesCacheBytes = 8 << 20;
 
 }  // namespace
 
 Result<std::unique_ptr<PageUses>> PageUses::Create(const MemorySource& source,
                                                    const KernelFacts& facts) {
-  // Every struct page is read once: a cache would only be filled.
-  KCD_ASSIGN(auto physical, PhysicalSpace::Create(source, nullptr));
+  KCD_ASSIGN(auto physical,
+             PhysicalSpace::Create(source, std::make_shared<PageCache>(kTablesCacheBytes)));
   auto kernel = std::make_unique<KernelSpace>(source, facts, *physical);
   if (!kernel->paging_missing().empty()) {
     return MakeError(ErrorCode::kUnsupported, kernel->paging_missing());

@@ -62,9 +62,13 @@ class XArrayWalk {
 };
 
 bool XArrayWalk::Node(uint64_t index, uint64_t address, unsigned above) {
-  if (!met_.insert(address).second || met_.size() > max_entries_) {
+  if (!met_.insert(address).second) {
     Damaged("it runs in a circle at " + HexAddress(address));
-    return met_.size() <= max_entries_;
+    return true;
+  }
+  if (met_.size() > max_entries_) {
+    Damaged("it has more than " + Grouped(max_entries_) + " nodes");
+    return false;
   }
   Record node;
   const Status read = node.Load(memory_, address, walker_.node_bytes_);

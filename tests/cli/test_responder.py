@@ -32,6 +32,11 @@ class Slips(ResponderCase):
             self.assertNotIn(b"0x", self.expect(cli.USAGE, "list", *words, "-f", self.core).out)
 
 
+    def test_slabs_are_the_kernels_own(self):
+        for where in ("phys:0x1000", "pid:1:0x1000"):
+            self.assertIn("give a kernel address", self.expect(cli.USAGE, "slab", where, "-f", self.core).err)
+
+
 class Nothing(ResponderCase):
     def test_an_image_without_types_is_not_supported(self):
         for words in WITHOUT:

@@ -21,7 +21,8 @@ class FakeFiles : public FakeKernel {
   static constexpr uint64_t kTaskNsproxy = 96;
   static constexpr uint64_t kTaskFlags = 68;
 
-  FakeFiles() {
+  /// `paths`: false: BTF says nothing of dentries.
+  explicit FakeFiles(bool paths = true) {
     Struct("list_head", 16, {{"next", 0}, {"prev", 8}});
     Struct("signal_struct", 32, {{"nr_threads", 0, 4}, {"thread_head", 16, 16, "list_head"}});
     Struct("task_struct", 128,
@@ -40,7 +41,7 @@ class FakeFiles : public FakeKernel {
     Struct("path", 16, {{"mnt", 0}, {"dentry", 8}});
     Struct("qstr", 16, {{"hash", 0, 4}, {"len", 4, 4}, {"name", 8}});
     Struct("hlist_bl_node", 16, {{"next", 0}, {"pprev", 8}});
-    Struct("dentry", 128,
+    Struct(paths ? "dentry" : "another", 128,
            {{"d_hash", 8, 16, "hlist_bl_node"},
             {"d_parent", 24},
             {"d_name", 32, 16, "qstr"},

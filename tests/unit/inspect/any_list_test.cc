@@ -87,6 +87,39 @@ TEST_F(AnyListTest, WalksATree) {
   EXPECT_EQ(Numbers(Walk("node")), (std::vector<uint64_t>{0, 1}));
 }
 
+TEST_F(AnyListTest, WalksAnXArrayByIndex) {
+  kernel_.Struct("xarray", 16, {{"xa_lock", 0, 4}, {"xa_head", 8}});
+  kernel_.Struct("xa_node", 64, {{"shift", 0, 1}, {"slots", 32, 32}});
+  const uint64_t node = kListHead + 0x100;
+  kernel_.Zero(kListHead, 16);
+  kernel_.Word(kListHead + 8, node | 2);
+  kernel_.Zero(node, 64);
+  kernel_.Word(node + 32 + 8, At(2));
+  kernel_.Word(node + 32 + 24, At(0));
+  const auto answer = Walk("", {.show = {"id"}}, "struct xarray");
+  EXPECT_EQ(Numbers(answer), (std::vector<uint64_t>{2, 0}));
+  EXPECT_EQ(answer.value().kind, "xarray");
+  EXPECT_EQ(answer.value().entries[1].index, 3U);
+  EXPECT_EQ(answer.value().entries[1].values[0]->number, 100U);
+}
+
+TEST_F(AnyListTest, WalksAMapleTreeByRange) {
+  kernel_.Struct("maple_tree", 16, {{"ma_flags", 4, 4}, {"ma_root", 8}});
+  kernel_.Struct("maple_range_64", 256, {{"pivot", 8, 120}, {"slot", 128, 128}});
+  kernel_.Struct("maple_arange_64", 256, {{"pivot", 8, 72}, {"slot", 80, 80}});
+  kernel_.Struct("maple_node", 256, {{"all", 0, 256}});
+  const uint64_t node = kListHead + 0x100;
+  kernel_.Zero(kListHead, 16);
+  kernel_.Word(kListHead + 8, node | 1 << 3 | 2);
+  kernel_.Zero(node, 256);
+  kernel_.Word(node + 8, 0xff);
+  kernel_.Word(node + 128, At(3));
+  const auto answer = Walk("", {}, "struct maple_tree");
+  EXPECT_EQ(Numbers(answer), (std::vector<uint64_t>{3}));
+  EXPECT_EQ(answer.value().kind, "maple_tree");
+  EXPECT_EQ(answer.value().entries[0].last, 0xffU);
+}
+
 TEST_F(AnyListTest, ACircleEnds) {
   Link({0, 1, 2});
   kernel_.Word(At(2) + 8, At(0) + 8);
@@ -128,6 +161,13 @@ TEST_F(AnyListTest, StopsAtTheLimit) {
   const auto answer = Walk("links", {.max_entries = 2});
   EXPECT_EQ(Numbers(answer).size(), 2U);
   EXPECT_FALSE(answer.value().findings.notes.empty());
+}
+
+TEST_F(AnyListTest, ExactlyTheLimitIsAll) {
+  Link({0, 1, 2, 3});
+  const auto answer = Walk("links", {.max_entries = 4});
+  EXPECT_EQ(Numbers(answer).size(), 4U);
+  EXPECT_TRUE(answer.value().findings.notes.empty());
 }
 
 }  // namespace

@@ -94,6 +94,28 @@ TEST_F(FilePathTest, ACircleOfMountsIsAnError) {
   EXPECT_EQ(path.error().code, ErrorCode::kCorrupt);
 }
 
+/// Each is 4,096 steps long, and there may be millions.
+TEST_F(FilePathTest, CirclesDoNotCostHours) {
+  kernel_.Word(kDir + 24, kName);
+  kernel_.memory.PutValue<uint32_t>(kDir + 36, 0);
+  kernel_.memory.PutValue<uint32_t>(kName + 36, 0);
+  auto reader = PathReader::Create(kernel_.memory, kernel_.types(), kernel_.symbols());
+  ASSERT_TRUE(reader.ok());
+  const auto path = [&] {
+    return reader.value().PathOf(FakeFiles::kRootMount + FakeFiles::kMnt, kName);
+  };
+  size_t paths = 0;
+  while (paths < 10000 && path().error().code == ErrorCode::kCorrupt) ++paths;
+  EXPECT_LT(paths, 10000U);
+  EXPECT_EQ(path().error().code, ErrorCode::kLimitExceeded);
+}
+
+TEST_F(FilePathTest, WhatAnUnknownMakerNamesIsNotDeleted) {
+  kernel_.Dentry(kOther, kOther, "dmabuf", kNamedInode);
+  kernel_.NameMaker(kOther, "dmabuffs_dname", 0xffffffff82140000);
+  EXPECT_EQ(TextOf(kOther), "/dmabuf");
+}
+
 TEST_F(FilePathTest, AForgedLengthIsAnError) {
   kernel_.memory.PutValue<uint32_t>(kName + 36, 0x7fffffff);
   ASSERT_FALSE(PathOf(kName).ok());

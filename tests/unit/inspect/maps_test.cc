@@ -22,7 +22,7 @@ constexpr uint64_t kMapPage = 4096;
 /// A process whose mappings stand on a list or, with `tree`, in a maple tree.
 class MapsTest : public testing::TestWithParam<bool> {
  protected:
-  MapsTest() {
+  explicit MapsTest(bool paths = true) : kernel_(paths) {
     if (GetParam()) {
       kernel_.Struct("maple_tree", 16, {{"ma_lock", 0, 4}, {"ma_flags", 4, 4}, {"ma_root", 8}});
       kernel_.Struct("maple_range_64", 256, {{"pivot", 8, 120}, {"slot", 128, 128}});
@@ -78,6 +78,25 @@ class MapsTest : public testing::TestWithParam<bool> {
 };
 
 INSTANTIATE_TEST_SUITE_P(ListAndTree, MapsTest, testing::Bool());
+
+class MapsWithoutPathsTest : public MapsTest {
+ protected:
+  MapsWithoutPathsTest() : MapsTest(false) {}
+};
+INSTANTIATE_TEST_SUITE_P(ListAndTree, MapsWithoutPathsTest, testing::Bool());
+
+TEST_P(MapsWithoutPathsTest, AllButNamesIsTold) {
+  Vmas();
+  Put(2);
+  kernel_.Word(Vma(0) + 56, kFile);
+  const MappingList list = Walk();
+  ASSERT_EQ(list.mappings.size(), 2U);
+  EXPECT_EQ(list.mappings[0].file, kFile);
+  EXPECT_EQ(list.mappings[0].name, "");
+  ASSERT_FALSE(list.findings.notes.empty());
+  EXPECT_NE(list.findings.notes[0].find("struct dentry"), std::string::npos);
+  EXPECT_FALSE(list.findings.incomplete);
+}
 
 TEST_P(MapsTest, ListsMappingsWithFileHeapAndStack) {
   Vmas();

@@ -22,7 +22,7 @@ constexpr uint64_t kLinks = 64;  ///< in a mount
 
 class MountsTest : public testing::Test {
  protected:
-  MountsTest() {
+  explicit MountsTest(bool paths = true) : kernel_(paths) {
     kernel_.Struct("nsproxy", 32, {{"mnt_ns", 24}});
     kernel_.Struct("fs_struct", 32, {{"root", 0, 16, "path"}, {"pwd", 16, 16, "path"}});
     kernel_.Struct("ns_common", 8, {{"inum", 0, 4}});
@@ -73,6 +73,21 @@ TEST_F(MountsTest, TellsWhereFromAndHow) {
   EXPECT_EQ(mount.super_options, (std::vector<std::string>{"ro", "sync"}));
   EXPECT_EQ(mount.device_major, 8U);
   EXPECT_TRUE(mount.visible);
+  EXPECT_FALSE(list.findings.incomplete);
+}
+
+class MountsWithoutPathsTest : public MountsTest {
+ protected:
+  MountsWithoutPathsTest() : MountsTest(false) {}
+};
+
+TEST_F(MountsWithoutPathsTest, AllButTheirPlacesIsTold) {
+  const MountList list = Walk();
+  ASSERT_EQ(list.mounts.size(), 2U);
+  EXPECT_EQ(list.mounts[1].source, "/dev/vda");
+  EXPECT_EQ(list.mounts[1].mount_point, "");
+  ASSERT_FALSE(list.findings.notes.empty());
+  EXPECT_NE(list.findings.notes[0].find("struct dentry"), std::string::npos);
   EXPECT_FALSE(list.findings.incomplete);
 }
 

@@ -112,6 +112,42 @@ TEST_F(SlabTest, ForgedCountsDoNotUnderflow) {
   EXPECT_EQ(Walk().caches[0].active, 0U);
 }
 
+TEST_F(SlabTest, ANodeOrANameThatIsMissingIsSaid) {
+  kernel_.memory.Remove(Cache(1) + 40, 8);
+  kernel_.Word(Cache(0) + 16, 0xdead000000000000);
+  const SlabCaches found = Walk();
+  ASSERT_EQ(found.caches.size(), 2U);
+  EXPECT_TRUE(found.findings.incomplete);
+  EXPECT_EQ(found.findings.notes.size(), 2U);
+}
+
+/// As kernels without CONFIG_SLUB_DEBUG are.
+TEST(SlabCountsTest, ACacheWhoseNodesDoNotCountKeepsItsSizes) {
+  test::FakeKernel kernel;
+  kernel.Struct("list_head", 16, {{"next", 0}, {"prev", 8}});
+  kernel.Struct("kmem_cache", 64,
+                {{"object_size", 4, 4}, {"name", 16}, {"list", 24, 16, "list_head"}, {"node", 40}});
+  kernel.Struct("kmem_cache_node", 8, {{"nr_partial", 0}});
+  kernel.Symbol("slab_caches", kCachesHead);
+  kernel.Zero(kCaches, 48);
+  kernel.memory.PutValue<uint32_t>(kCaches + 4, 120);
+  kernel.Word(kCaches + 16, kCacheNames);
+  kernel.Zero(kCacheNames, 256);
+  kernel.memory.Put(kCacheNames, "lab");
+  for (const auto& [node, other] :
+       {std::pair(kCachesHead, kCaches + 24), std::pair(kCaches + 24, kCachesHead)}) {
+    kernel.Word(node, other);
+    kernel.Word(node + 8, other);
+  }
+  const auto found = WalkSlabCaches(kernel.sources());
+  ASSERT_TRUE(found.ok());
+  ASSERT_EQ(found.value().caches.size(), 1U);
+  EXPECT_EQ(found.value().caches[0].name, "lab");
+  EXPECT_EQ(found.value().caches[0].object_bytes, 120U);
+  EXPECT_EQ(found.value().findings.notes.size(), 3U);
+  EXPECT_FALSE(found.value().findings.incomplete);
+}
+
 TEST_F(SlabTest, ACircleOfCachesEnds) {
   kernel_.Word(Cache(0) + kCacheLinks, Cache(1) + kCacheLinks);
   const SlabCaches found = Walk();

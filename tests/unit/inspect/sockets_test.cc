@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "inspect/sockets.h"
 
+#include "inspect/socket_tables.h"
 #include "support/fake_files.h"
 
 namespace kcoredump {
@@ -192,6 +193,52 @@ TEST_F(SocketsTest, AForgedSizeOfATableIsNotBelieved) {
   EXPECT_TRUE(Walk().findings.incomplete);
 }
 
+TEST_F(SocketsTest, BucketsThatShareAChainAreWalkedOnce) {
+  Put(0, 0, 2, 7, 6);
+  for (uint64_t i = 1; i <= 64; ++i) Put(i, i == 64 ? 1 : Node(i + 1), 2, 1, 6);
+  const size_t before = kernel_.memory.reads;
+  kernel_.memory.PutValue<uint32_t>(kHashinfo + 8, 63);
+  for (uint64_t i = 0; i < 64; ++i) kernel_.Word(kEhash + 8 * i, Node(1));
+  const SocketList list = Walk();
+  EXPECT_EQ(list.sockets.size(), 65U);
+  EXPECT_TRUE(list.findings.incomplete);
+  EXPECT_LT(kernel_.memory.reads - before, 1000U);
+}
+
+TEST_F(SocketsTest, ProcessesThatShareATableDoNotMakeItMillions) {
+  constexpr uint64_t kDescriptors = 4096;
+  Put(0, 0, 2, 7, 6);
+  kernel_.Word(kHolderTable, kDescriptors);
+  for (uint64_t i = 0; i < kDescriptors; ++i) {
+    kernel_.Word(kHolderPointers + 8 * i, kHolderFile);
+  }
+  for (uint32_t i = 0; i < 256; ++i) {
+    const uint64_t task = kHolder + (i + 1) * 0x100000;
+    kernel_.Task(task, 1000 - i, "forged");
+    kernel_.Word(task + FakeFiles::kTaskFiles, kHolderFiles);
+  }
+  const SocketList list = Walk();
+  ASSERT_EQ(list.sockets.size(), 1U);
+  EXPECT_EQ(list.sockets[0].owners.size(), 1U << 20);
+  EXPECT_LT(list.sockets[0].owners.front().pid, list.sockets[0].owners.back().pid);
+  EXPECT_TRUE(list.findings.incomplete);
+}
+
+TEST_F(SocketsTest, MillionsOfDescriptorsThatAreNotThereAreNotLookedAt) {
+  Put(0, 0, 2, 7, 6);
+  for (uint32_t i = 0; i < 100; ++i) {
+    const uint64_t task = kHolder + (i + 1) * 0x100000;
+    kernel_.Task(task, 1000 - i, "forged");
+    kernel_.Word(task + FakeFiles::kTaskFiles, task + 0x1000);
+    kernel_.Word(task + 0x1008, task + 0x2000);
+    kernel_.Zero(task + 0x2000, 32);
+    kernel_.Word(task + 0x2000, 0xffffffff);
+    kernel_.Word(task + 0x2008, 0xdead000000000000);
+  }
+  EXPECT_TRUE(Walk().findings.incomplete);
+  EXPECT_LT(kernel_.memory.reads, 100000U);
+}
+
 TEST_F(SocketsTest, AnUnknownFamilyIsNamedByItsNumber) {
   Put(0, 0, 77, 1, 0);
   const SocketList list = Walk();
@@ -207,6 +254,33 @@ TEST_F(SocketsTest, TablesThatAreMissingAreSaid) {
     said = said || note.find("unix_socket_table") != std::string::npos;
   }
   EXPECT_TRUE(said);
+}
+
+/// What the walk of TCP's tables finds, with sizes as forged BTF gives them.
+Findings WalkForged(uint32_t bucket_bytes, const std::vector<test::FakeMember>& hashinfo) {
+  FakeFiles kernel;
+  kernel.Struct("sock_common", 120, {{"skc_node", kChain, 16}});
+  kernel.Struct("inet_ehash_bucket", bucket_bytes, {{"chain", 0}});
+  kernel.Struct("inet_listen_hashbucket", 16, {{"lock", 0, 4}, {"nulls_head", 8}});
+  kernel.Struct("inet_hashinfo", 32, hashinfo);
+  kernel.Symbol("tcp_hashinfo", kHashinfo);
+  kernel.Zero(kHashinfo, 32);
+  kernel.Word(kHashinfo, kEhash);
+  kernel.memory.PutValue<uint32_t>(kHashinfo + 8, 0x3fffff);
+  Findings findings;
+  const TaskSources sources = kernel.sources();
+  auto tables = SocketTables::Create(sources, findings);
+  EXPECT_TRUE(tables.ok());
+  if (tables.ok()) tables.value().Walk([](uint64_t) { return true; });
+  return findings;
+}
+
+TEST(SocketTablesTest, ForgedTypesDoNotMakeATableOfTerabytes) {
+  EXPECT_TRUE(WalkForged(200U << 10, {{"ehash", 0}, {"ehash_mask", 8, 4}}).incomplete);
+}
+
+TEST(SocketTablesTest, AnArrayWithoutRoomForABucketHasNone) {
+  EXPECT_FALSE(WalkForged(8, {{"ehash", 16}, {"listening_hash", 24, 8}}).incomplete);
 }
 
 }  // namespace

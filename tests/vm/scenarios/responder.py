@@ -34,7 +34,7 @@ TYPES = ("stream", "dgram", "raw", "rdm", "seqpacket")
 # busybox has no way to write a link's text as it is but this one.
 GATHER = r"""
 cat /proc/%(pid)d/maps >%(folder)s/maps; cat /proc/1/mountinfo >%(folder)s/mountinfo
-cat /proc/slabinfo >%(folder)s/slabinfo
+cat /proc/slabinfo >%(folder)s/slabinfo; cat /proc/filesystems >%(folder)s/filesystems
 for table in %(tables)s; do cat /proc/net/$table >%(folder)s/net_$table; done
 grep . /proc/[0-9]*/stack >%(folder)s/stacks
 cd /proc/%(pid)d/fdinfo
@@ -56,8 +56,12 @@ def questions(stage):
             "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F",
             "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
             "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F",
+            "list_pids": "$K list 'struct pid@struct pid_namespace@init_pid_ns.idr' --json $F",
+            "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F",
             "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F",
-            "slab": "$K slab --json $F"}
+            "slab": "$K slab --json $F",
+            "slab_task": "set -- $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1)\n"
+                         "$K slab $1 --json $F; $K slab phys:0x1000 $F"}
 
 
 def checks(answers, before, after):
@@ -66,7 +70,7 @@ def checks(answers, before, after):
     yield lambda: check_files(answers, before, after)
     yield lambda: check_mounts(answers, before, after)
     yield lambda: check_sockets(answers, before, after)
-    yield lambda: check_lists(answers)
+    yield lambda: check_lists(answers, read(before, "filesystems"))
     yield lambda: check_stacks(answers, before, after)
     yield lambda: check_cpu(answers)
     yield lambda: check_slab(answers, before, after)
@@ -241,8 +245,9 @@ def signed(number):
     return number - (1 << 32) if number >> 31 else number
 
 
-def check_lists(answers):
-    """`list` gives the modules of `mod` and the processes of `ps`, but for those that come and go."""
+def check_lists(answers, filesystems):
+    """`list` gives the modules of `mod`, the processes of `ps`, but for those that come and go, and /proc/filesystems.
+    """
     got = [entry["values"]["name"]["value"] for entry in answers.ask("list_modules").json()["entries"]]
     right = [module["name"] for module in answers.ask("mod").json()["modules"]]
     check(got == right, f"list of modules: {got}, mod says {right}")
@@ -253,7 +258,12 @@ def check_lists(answers):
     passing = {task for task in got ^ right if answers.name == "live" and
                (task[2] in ("kcoredump", "sh") or task[2].startswith("kworker/"))}
     check(got - passing == right - passing and len(got) > 20, f"list of tasks: {got - right}, ps says {right - got}")
-    return f"{len(got)} processes by list"
+    numbers = {entry["index"] for entry in answers.ask("list_pids").json()["entries"]}
+    lost = {task for task in right - passing if task[1] not in numbers}
+    check(not lost, f"list of pids lacks {lost}")
+    types = [entry["values"]["name"]["string"] for entry in answers.ask("list_types").json()["entries"]]
+    check(types == [line.split("\t")[-1] for line in filesystems.splitlines()], f"list of file systems: {types}")
+    return f"{len(got)} processes, {len(numbers)} pids and {len(types)} file systems by list"
 
 
 def check_stacks(answers, before, after):
@@ -317,6 +327,10 @@ def check_slab(answers, before, after):
     wrong = {name: counts for name, counts in resting.items() if slab_counts(caches[name]) != counts}
     check(len(resting) > 50 and len(wrong) <= len(resting) // 5,
           f"slab: of {len(resting)} caches that stood still {wrong} differ")
+    answer = answers.ask("slab_task")
+    found = answer.json(2)
+    check(found["caches"][0]["name"] == "task_struct" and found["object"]["offset"] == 0 and
+          "give a kernel address" in answer.messages, f"slab: a task_struct is in {found}: {answer.messages}")
     return f"{len(resting)} slab caches, {len(wrong)} of them touched meanwhile"
 
 
