@@ -25,6 +25,21 @@ void AddCapture(CLI::App& app, Context& context) {
       ->option_text("FILE")
       ->check(NotEmpty());
   AddFormatOption(*command, "--format", *arguments);
+  command
+      ->add_option_function<std::string>(
+          "--order",
+          [&options](const std::string& name) {
+            options.order = name == "volatile" ? CaptureOrder::kVolatile : CaptureOrder::kPhysical;
+          },
+          "volatile: page tables, tasks and slab are read first, and wait on the disk beside the\n"
+          "output for their place in it; default physical, by address")
+      ->option_text("{physical,volatile}")
+      ->check(CLI::IsMember({"physical", "volatile"}));
+  command
+      ->add_option("--smear", options.smear_pages,
+                   "Read N pages, chosen by chance, again at the end, and say how many changed")
+      ->option_text("N")
+      ->check(CLI::Range(uint64_t{1}, kMostSmearPages));
   AddCapturingOptions(*command, *arguments);
   command->callback([arguments, &context] { context.status = RunCapture(*arguments, "capture"); });
 }

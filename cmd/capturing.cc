@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/capturing.h"
 
+#include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "cmd/events.h"
 #include "cmd/progress.h"
+#include "kcoredump/tasks.h"
 #include "kcoredump/text.h"
 #include "kcoredump/vtop.h"
 
@@ -32,6 +37,7 @@ std::string Summary(const CaptureReport& report) {
     const std::string reasons = DescribeExcluded(report.excluded);
     if (!reasons.empty()) text += " (" + reasons + ")";
   }
+  if (report.early_bytes != 0) text += "; " + HumanBytes(report.early_bytes) + " read first";
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
   }
@@ -47,9 +53,28 @@ void Say(const std::string& message, bool as_json) {
   }
 }
 
+std::string Percent(const SmearShare& share) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.2g %% (%.2g to %.2g)", 100 * share.share,
+                100 * share.low, 100 * share.high);
+  return text.data();
+}
+
+/// "smear: 1.2 % (1 to 1.4) of 10,000 sampled pages changed …"
+std::string DescribeSmear(const SmearReport& smear) {
+  std::string text = "smear: of " + Grouped(smear.sampled_pages) + " sampled pages " +
+                     Percent(smear.changed) + " changed between being read and the end, " +
+                     HumanSeconds(smear.seconds_between) + " later on average";
+  for (const SmearClass& of : smear.classes) {
+    text += "; " + std::string(ToString(of.use)) + " " + Percent(of.changed);
+  }
+  return text;
+}
+
 void PrintReport(const CaptureReport& report, const std::string& noun, bool as_json) {
   for (const std::string& warning : report.warnings) Say("note: " + warning, as_json);
   Say(Summary(report), as_json);
+  if (report.smear) Say(DescribeSmear(*report.smear), as_json);
   if (report.status == CaptureStatus::kPartial) {
     Say("error: the " + noun + " is PARTIAL: " + report.reason + "; what was read is valid" +
             (report.output == "-" ? "" : " in " + report.output),
@@ -123,6 +148,28 @@ int ResolveOnly(CaptureArguments& arguments) {
   return kExitComplete;
 }
 
+/// Tasks are in slab and so early anyway; that they cannot be told from it is no reason to fail.
+void FindTasks(CaptureOptions& options) {
+  auto kernel = Kernel::Open(options.source);
+  if (!kernel.ok()) return;
+  auto tasks = TaskStructMemory(kernel.value());
+  if (tasks.ok()) options.first = std::move(tasks.value());
+}
+
+/// This thread and those that it starts, on CPUs and disks that nobody else wants (sched(7),
+/// ioprio_set(2)).
+void UseIdleTime() {
+  constexpr int kIoprioWhoProcess = 1;
+  constexpr int kIoprioIdle = 3 << 13;
+  const sched_param no_priority{};
+  const bool cpu = sched_setscheduler(0, SCHED_IDLE, &no_priority) == 0;
+  const bool disk = syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, kIoprioIdle) == 0;
+  if (!cpu || !disk) {
+    PrintNote(std::string("note: --idle: ") + std::strerror(errno) +
+              "; the capture goes on as any");
+  }
+}
+
 }  // namespace
 
 int RunCapture(CaptureArguments& arguments, const std::string& noun) {
@@ -139,19 +186,22 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     return kExitUsage;
   }
   if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
-  EventLog events;
+  if (arguments.options.order == CaptureOrder::kVolatile) FindTasks(arguments.options);
+  if (arguments.idle) UseIdleTime();
+  arguments.options.cancel = WatchSignals();
+  EventLog events(arguments.options.cancel);
   if (!arguments.events.empty()) {
     const Status opened = events.Open(arguments.events, arguments.options.force);
     if (!opened.ok()) return Fail(opened.error());
-    if (events.fd() == STDOUT_FILENO && (to_pipe || arguments.json)) {
-      PrintError("--events 1: standard output has the image or the report already");
+    if (events.IsStandardOutput() && (to_pipe || arguments.json)) {
+      PrintError("--events " + arguments.events +
+                 ": standard output has the image or the report already");
       return kExitUsage;
     }
     arguments.options.on_event = [&](const CaptureEvent& event) { events.Write(event); };
   }
   const std::unique_ptr<ProgressDisplay> display = MakeProgressDisplay(arguments.progress);
   arguments.options.on_progress = [&](const CaptureProgress& progress) { display->Show(progress); };
-  arguments.options.cancel = WatchSignals();
   const auto report = Capture(arguments.options);
   display->Clear();
   if (!report.ok()) {
@@ -233,6 +283,12 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
                   "What is compressed together, a power of two from 4KiB to 1MiB; default 256KiB")
       ->option_text("SIZE")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--max-rate", options.max_bytes_per_second,
+                  "Read no more than that in a second; default: no limit")
+      ->option_text("SIZE")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_flag("--idle", arguments.idle, "Only use CPU time and disks that nobody else wants");
   command.add_flag("--force", options.force, "Replace an existing output file");
   command.add_flag("--json", arguments.json, "One JSON report on standard output");
   command

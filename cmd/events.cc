@@ -2,9 +2,11 @@
 #include "cmd/events.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -14,6 +16,10 @@
 namespace kcoredump::cmd {
 
 namespace {
+
+constexpr int kLookMs = 50;
+constexpr int kPatienceMs = 10'000;
+constexpr int kStoppingPatienceMs = 1'000;
 
 Error CannotOpen(const std::string& where, int number, const std::string& cure) {
   return {.code = number == 0 ? ErrorCode::kInvalidArgument : ErrorCode::kIo,
@@ -57,20 +63,46 @@ Status EventLog::Open(const std::string& where, bool replace) {
   return {};
 }
 
+/// A reader that is slow is waited for, but it must not hold up the capture, nor its end.
+bool EventLog::WaitForRoom(bool may_skip) {
+  for (int waited_ms = 0;; waited_ms += kLookMs) {
+    pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
+    const int ready = poll(&room, 1, may_skip ? 0 : kLookMs);
+    if (ready > 0) return true;
+    const bool stopping = cancel_ != nullptr && cancel_->load();
+    if (may_skip || waited_ms >= (stopping ? kStoppingPatienceMs : kPatienceMs)) return false;
+  }
+}
+
+void EventLog::GiveUp(const std::string& reason) {
+  PrintNote("note: no more events are written: " + reason);
+  if (ours_) close(fd_);
+  fd_ = -1;
+}
+
 void EventLog::Write(const CaptureEvent& event) {
   if (fd_ < 0) return;
+  const bool may_skip = event.kind == CaptureEvent::Kind::kProgress;
   const std::string line = ToJson(event) + "\n";
   for (size_t done = 0; done < line.size();) {
-    const ssize_t written = write(fd_, line.data() + done, line.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      PrintNote(std::string("note: no more events are written: ") + std::strerror(errno));
-      if (ours_) close(fd_);
-      fd_ = -1;
-      return;
+    if (!WaitForRoom(may_skip && done == 0)) {
+      if (may_skip && done == 0) return;
+      return GiveUp("nobody reads them");
     }
+    // What a pipe takes without waiting.
+    const size_t part = std::min<size_t>(line.size() - done, PIPE_BUF);
+    const ssize_t written = write(fd_, line.data() + done, part);
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (written <= 0) return GiveUp(std::strerror(errno));
     done += static_cast<size_t>(written);
   }
+}
+
+bool EventLog::IsStandardOutput() const {
+  struct stat events {};
+  struct stat output {};
+  return fd_ >= 0 && fstat(fd_, &events) == 0 && fstat(STDOUT_FILENO, &output) == 0 &&
+         events.st_dev == output.st_dev && events.st_ino == output.st_ino;
 }
 
 }  // namespace kcoredump::cmd

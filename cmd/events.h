@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "kcoredump/capture.h"
@@ -11,7 +12,8 @@ namespace kcoredump::cmd {
 /// the capture goes on without. For one thread.
 class EventLog {
  public:
-  EventLog() = default;
+  /// `cancel`: the capture is to end, and with it the patience. May be null.
+  explicit EventLog(const std::atomic<bool>* cancel) : cancel_(cancel) {}
   ~EventLog();
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
@@ -19,10 +21,17 @@ class EventLog {
   /// `where`: the number of a descriptor that is open for writing, or a file, which must not be
   /// there yet unless it is a pipe or device, or `replace`.
   [[nodiscard]] Status Open(const std::string& where, bool replace);
-  [[nodiscard]] int fd() const { return fd_; }
+  /// Whether they would get in the way of what goes to standard output.
+  [[nodiscard]] bool IsStandardOutput() const;
+  /// Progress is left out while there is no room for it; for all else a slow reader is waited for,
+  /// some seconds.
   void Write(const CaptureEvent& event);
 
  private:
+  [[nodiscard]] bool WaitForRoom(bool may_skip);
+  void GiveUp(const std::string& reason);
+
+  const std::atomic<bool>* cancel_;
   int fd_ = -1;  ///< −1: closed
   bool ours_ = false;
 };

@@ -46,8 +46,8 @@ int PrintParseResult(const CLI::App& app, const CLI::ParseError& error) {
 
 /// What the program says of itself and does not need a command for.
 void AddGlobalOptions(CLI::App& app) {
-  const CLI::Option* json = app.add_flag("--json")->description("With --version: one JSON object");
-  app.add_flag_callback(
+  CLI::Option* json = app.add_flag("--json")->description("With --version: one JSON object");
+  CLI::Option* version = app.add_flag_callback(
       "--version",
       [json] {
         const bool as_json = json->count() != 0;
@@ -57,6 +57,7 @@ void AddGlobalOptions(CLI::App& app) {
         throw CLI::RuntimeError(status);
       },
       "Display program version information and exit");
+  json->needs(version);
   // For the build and for packagers: hidden from --help and so from completions.
   app.add_option_function<std::string>(
          "--man-pages",

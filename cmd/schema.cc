@@ -32,16 +32,17 @@ void AddSchema(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("schema", "Print the JSON Schema of what a command prints with --json");
   command->footer(
-      std::string("convert prints what capture does. Besides commands there are events (of capture\n"
-                  "--events), progress (of --progress json) and version. A line of --json-lines is\n"
-                  "an element of the list that \"x-lines\" names; the last is the rest, with \"end\".\n\n"
-                  "  kcoredump schema ps\n\n") +
+      std::string(
+          "convert prints what capture does. Besides commands there are events (of capture\n"
+          "--events), progress (of --progress json) and version. A line of --json-lines is\n"
+          "an element of the list that \"x-lines\" names; the last is the rest, with \"end\".\n\n"
+          "  kcoredump schema ps\n\n") +
       kExitHelp);
   command->add_option("COMMAND", *name, "Of this command; without: list the names")
       ->option_text(" ");
   command->callback([name, &context] {
-    context.status = name->empty() ? ListSchemas()
-                                   : PrintSchema(*name == "convert" ? "capture" : *name);
+    context.status =
+        name->empty() ? ListSchemas() : PrintSchema(*name == "convert" ? "capture" : *name);
   });
 }
 

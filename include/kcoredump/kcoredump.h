@@ -8,15 +8,18 @@
  *    on failure. Each name of an error code in a comment is one that the call is likely to give;
  *    KCD_E_INVALID (NULL where it is not allowed, a struct's size) and KCD_E_NOMEM are any call's.
  *  - A struct whose first member is `size` is versioned by it: set it to sizeof before each call. A
- *    newer library fills in what fits; an older one refuses, with KCD_E_UNSUPPORTED, bytes of
- *    options that it does not know and that are not zero. Structs without `size` never change.
+ *    newer library fills in what fits; an older one sets `size` to what it filled in, and refuses,
+ *    with KCD_E_UNSUPPORTED, bytes of options and pieces that it does not know and that are not
+ *    zero, `reserved` among them. Structs without `size` never change.
  *  - What a function gives with ..._open, ..._list or the like is the caller's, to be freed once
  *    with the ..._free of its type; NULL is allowed there. Strings in structs belong to the handle
  *    that they came from and end with it.
  *  - Text is UTF-8 only as far as the kernel's memory was; it may hold control characters of a
  *    hostile image. The JSON texts are valid UTF-8 and have those escaped.
  *  - Memory that cannot be read is data and no error: see kcd_outcome.
- *  - Nothing is printed, no signal is raised or handled, and the process never ends.
+ *  - Nothing is printed, no signal is raised or handled, and the process never ends. A thread that
+ *    is cancelled (pthread_cancel) ends after the call. libbpf, which is shared with the rest of
+ * the process, is told to print nothing (libbpf_set_print).
  */
 #ifndef KCOREDUMP_KCOREDUMP_H
 #define KCOREDUMP_KCOREDUMP_H
@@ -74,11 +77,12 @@ typedef struct kcd_image kcd_image;
 int kcd_open(const char* path, kcd_image** image, kcd_error* error);
 
 /** The same for a descriptor, which stays the caller's and may be closed afterwards. The file is
- * opened anew through /proc/self/fd, so it must allow that, and its offset is not touched. */
+ * opened anew, by its name where it still has one (for what may lie beside it), else through
+ * /proc/self/fd, so it must allow that, and its offset is not touched. */
 int kcd_open_fd(int fd, kcd_image** image, kcd_error* error);
 
 /** The live kernel through /proc/kcore; in a crash kernel the dead one's /proc/vmcore. Wants
- * CAP_SYS_RAWIO. Errors: KCD_E_PERMISSION, with the cure; KCD_E_NOT_FOUND. */
+ * CAP_SYS_RAWIO. Errors: KCD_E_PERMISSION, with the cure, also for a kernel without kcore. */
 int kcd_open_live(kcd_image** image, kcd_error* error);
 
 /** After all its readers; lists and translations may live on. */
@@ -181,7 +185,9 @@ void kcd_reader_free(kcd_reader* reader);
  * Reads `count` pieces; all have the `size` of the first. Each piece succeeds or fails by itself
  * (`status`); the call fails with the first piece's error that failed, after all were tried. A
  * destination that cannot be written is KCD_E_INVALID with its address in the error, no signal.
- * KCD_E_NOT_FOUND: no such process; KCD_E_LIMIT: a piece is too long.
+ * KCD_E_NOT_FOUND: no such process; KCD_E_INVALID: a process without memory of its own, as a
+ * kernel thread; KCD_E_LIMIT: a piece is too long. Of a piece that failed, `out` and `pages` hold
+ * nothing.
  */
 int kcd_read_pieces(kcd_reader* reader, kcd_read* pieces, size_t count, kcd_error* error);
 
@@ -216,6 +222,11 @@ int kcd_symbols_find(kcd_image* image, const char* query, size_t max, kcd_symbol
 size_t kcd_symbols_count(const kcd_symbols* symbols);
 /** Strings belong to `symbols`. Errors: KCD_E_INVALID past the end. */
 int kcd_symbols_get(const kcd_symbols* symbols, size_t index, kcd_symbol* symbol, kcd_error* error);
+/** What weakens the answer, a line each, as that a glob has more; "": nothing. Belongs to
+ * `symbols`. */
+const char* kcd_symbols_notes(const kcd_symbols* symbols);
+/** 1: symbols are missing, for memory was missing or damaged; otherwise 0. */
+int kcd_symbols_incomplete(const kcd_symbols* symbols);
 void kcd_symbols_free(kcd_symbols* symbols);
 
 /** The address that `where` names, as everywhere on the command line: 0x…, symbol, symbol+offset,
@@ -231,7 +242,7 @@ int64_t kcd_symbolize(kcd_image* image, uint64_t address, char* text, size_t cap
 /* ---- Types (BTF) ----------------------------------------------------------------------------- */
 
 /** Bytes of a type as C writes it, "struct task_struct", "pid_t". Errors: KCD_E_NOT_FOUND names the
- * type; KCD_E_UNSUPPORTED: it has no size, or the image no BTF. */
+ * type, or says that the image has no BTF; KCD_E_UNSUPPORTED: it has no size. */
 int kcd_type_size(kcd_image* image, const char* type, uint64_t* bytes, kcd_error* error);
 
 typedef struct kcd_member {
@@ -322,6 +333,9 @@ size_t kcd_translation_level_count(const kcd_translation* translation);
 /** From the root down. Strings belong to `translation`. Errors: KCD_E_INVALID past the end. */
 int kcd_translation_level(const kcd_translation* translation, size_t index, kcd_level* level,
                           kcd_error* error);
+/** What weakens the answer, a line each, as that no walk could be made and the program headers were
+ * asked; "": nothing. Belongs to `translation`. */
+const char* kcd_translation_notes(const kcd_translation* translation);
 void kcd_translation_free(kcd_translation* translation);
 
 /* ---- Capture --------------------------------------------------------------------------------- */
@@ -358,10 +372,11 @@ typedef struct kcd_capture_options {
   /** Called some ten times a second, by the thread that called kcd_capture. May be NULL. The struct
    * ends with the call. Must not throw or longjmp. */
   void (*on_progress)(const kcd_progress* progress, void* user);
-  /** Called by the same thread with each event, one JSON object (schema: `kcoredump schema events`):
-   * start, progress, hole, warning, finish. May be NULL. The text ends with the call. */
+  /** Called by the same thread with each event, one JSON object (schema: `kcoredump schema
+   * events`): start, progress, hole, warning, finish. May be NULL. The text ends with the call. */
   void (*on_event)(const char* json, void* user);
-  /** Asked as often by the same thread: not 0 ends the capture as partial. May be NULL. */
+  /** Asked as often by the same thread: not 0 ends the capture as partial. Not while a source that
+   * hangs is opened, which takes 30 s at most. May be NULL. */
   int (*cancelled)(void* user);
   void* user;       /**< handed to all three */
   int32_t level;    /**< of compression, -7 to 22; 0: the default, 1 */

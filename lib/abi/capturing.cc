@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // kcd_capture.
+#include <signal.h>
+
 #include <atomic>
+#include <ctime>
 #include <memory>
 
 #include "abi/handles.h"
@@ -24,11 +27,12 @@ constexpr size_t kMostOptionBytes = 4096;
 /// What a newer header's caller asks that this library cannot do must not be passed over.
 Status CheckOptions(const kcd_capture_options* options) {
   if (options == nullptr) return NullArgument("options");
-  if (options->size < sizeof(kcd_capture_options) || options->size > kMostOptionBytes) {
+  if (options->size < kFirstBytes<kcd_capture_options> || options->size > kMostOptionBytes) {
     return InvalidArgument("options' size is not sizeof(kcd_capture_options)");
   }
   const char* bytes = reinterpret_cast<const char*>(options);
-  const bool unknown = std::any_of(bytes + sizeof(kcd_capture_options), bytes + options->size,
+  const bool unknown = options->size > sizeof(kcd_capture_options) &&
+                       std::any_of(bytes + sizeof(kcd_capture_options), bytes + options->size,
                                    [](char byte) { return byte != 0; });
   if (unknown) {
     return MakeError(ErrorCode::kUnsupported, "options that this library does not know");
@@ -79,6 +83,29 @@ void Tell(const CaptureProgress& now, const kcd_capture_options& asked, std::ato
   if (asked.cancelled != nullptr && asked.cancelled(asked.user) != 0) cancel = true;
 }
 
+/// Writes to a pipe that nobody reads, or past a file-size limit, are errors here and no signals.
+class SignalsHeldBack {
+ public:
+  SignalsHeldBack() {
+    sigemptyset(&ours_);
+    sigaddset(&ours_, SIGPIPE);
+    sigaddset(&ours_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &ours_, &before_);
+  }
+  ~SignalsHeldBack() {
+    constexpr timespec kAtOnce{};
+    while (sigtimedwait(&ours_, nullptr, &kAtOnce) > 0) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+
+ private:
+  sigset_t ours_{};
+  sigset_t before_{};
+};
+
 }  // namespace
 
 }  // namespace kcoredump::abi
@@ -90,15 +117,19 @@ int kcd_capture(const kcd_capture_options* options, kcd_capture_report** report,
     if (report == nullptr) return abi::NullArgument("report");
     *report = nullptr;
     KCD_TRY(abi::CheckOptions(options));
-    KCD_ASSIGN(CaptureOptions wanted, abi::ToOptions(*options));
+    // What an older caller's struct lacks is zero.
+    kcd_capture_options asked{};
+    std::memcpy(&asked, options, std::min(options->size, sizeof asked));
+    KCD_ASSIGN(CaptureOptions wanted, abi::ToOptions(asked));
+    const abi::SignalsHeldBack held;
     std::atomic<bool> cancel{false};
     wanted.cancel = &cancel;
-    if (options->on_event != nullptr) {
+    if (asked.on_event != nullptr) {
       wanted.on_event = [&](const CaptureEvent& event) {
-        options->on_event(ToJson(event).c_str(), options->user);
+        asked.on_event(ToJson(event).c_str(), asked.user);
       };
     }
-    wanted.on_progress = [&](const CaptureProgress& now) { abi::Tell(now, *options, cancel); };
+    wanted.on_progress = [&](const CaptureProgress& now) { abi::Tell(now, asked, cancel); };
     KCD_ASSIGN(const CaptureReport done, Capture(wanted));
     auto made = std::make_unique<kcd_capture_report>();
     made->status = static_cast<int>(done.status);

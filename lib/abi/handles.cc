@@ -34,7 +34,7 @@ namespace {
 
 int FillError(kcd_error* out, int code, int system_errno, uint64_t address, const char* message) {
   // A size that this struct never had is the caller's slip: its error must not be ours, too.
-  if (out == nullptr || out->size < sizeof(kcd_error)) return code;
+  if (out == nullptr || out->size < kFirstBytes<kcd_error>) return code;
   out->code = code;
   out->system_errno = system_errno;
   out->address = address;
@@ -53,6 +53,12 @@ int Report(const Error& error, kcd_error* out) {
 
 int ReportNoMemory(kcd_error* out) {
   return FillError(out, KCD_E_NOMEM, ENOMEM, 0, "no memory for the answer");
+}
+
+std::string Lines(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const std::string& text : texts) lines += text + "\n";
+  return lines;
 }
 
 char* CopyText(const std::string& text) {

@@ -2,12 +2,17 @@
 //
 // kcd_open and what an image tells of itself.
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "abi/handles.h"
 #include "base/try.h"
+#include "format/registry.h"
+#include "inspect/describe.h"
 #include "inspect/session.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/version.h"
@@ -16,9 +21,30 @@ namespace kcoredump::abi {
 
 namespace {
 
+/// A later chdir must not lead elsewhere.
+std::string WholePath(const std::string& path) {
+  std::error_code failed;
+  const auto whole = std::filesystem::absolute(path, failed);
+  return failed ? path : whole.string();
+}
+
+/// The name of an open file, beside which may be more of it, or /proc/self/fd/N when it has none.
+std::string PathOf(int fd) {
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  std::error_code failed;
+  const std::string path = std::filesystem::read_symlink(link, failed).string();
+  struct stat open_file {};
+  struct stat named {};
+  const bool same = !failed && fstat(fd, &open_file) == 0 && stat(path.c_str(), &named) == 0 &&
+                    open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+  return same ? path : link;
+}
+
 Status Open(const std::string& path, kcd_image** image, UniqueFd fd = UniqueFd()) {
+  KCD_ASSIGN(const Format* format, DetectFormat(path));
   KCD_ASSIGN(Kernel kernel, Kernel::Open(path));
-  *image = std::make_unique<kcd_image>(std::move(kernel), path, std::move(fd)).release();
+  *image = std::make_unique<kcd_image>(std::move(kernel), format, WholePath(path), std::move(fd))
+               .release();
   return {};
 }
 
@@ -58,8 +84,11 @@ int kcd_open_fd(int fd, kcd_image** image, kcd_error* error) {
     if (image == nullptr) return NullArgument("image");
     *image = nullptr;
     UniqueFd kept(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!kept.valid()) return InvalidArgument("fd " + std::to_string(fd) + " is not open");
-    const std::string path = "/proc/self/fd/" + std::to_string(kept.get());
+    if (!kept.valid() && errno == EBADF) {
+      return InvalidArgument("fd " + std::to_string(fd) + " is not open");
+    }
+    if (!kept.valid()) return SystemError("fd " + std::to_string(fd), errno);
+    const std::string path = abi::PathOf(kept.get());
     return abi::Open(path, image, std::move(kept));
   });
 }
@@ -78,7 +107,9 @@ int kcd_info_json(kcd_image* image, char** json, kcd_error* error) {
   return Guarded(error, [&]() -> Status {
     if (image == nullptr || json == nullptr) return NullArgument("image or json");
     *json = nullptr;
-    KCD_ASSIGN(const ImageInfo info, Describe(image->path));
+    const std::lock_guard hold(image->lock);
+    KCD_ASSIGN(const ImageInfo info,
+               DescribeSource(image->kernel.session().source(), *image->format, image->path));
     *json = abi::CopyText(ToJson(info));
     return {};
   });
@@ -97,9 +128,7 @@ int kcd_caveats(kcd_image* image, char** lines, kcd_error* error) {
   return Guarded(error, [&]() -> Status {
     if (image == nullptr || lines == nullptr) return NullArgument("image or lines");
     const std::lock_guard hold(image->lock);
-    std::string text;
-    for (const std::string& caveat : image->kernel.Caveats()) text += caveat + "\n";
-    *lines = abi::CopyText(text);
+    *lines = abi::CopyText(abi::Lines(image->kernel.Caveats()));
     return {};
   });
 }

@@ -11,6 +11,8 @@
 
 struct kcd_symbols {
   std::vector<kcoredump::SymbolAnswer> symbols;
+  std::string notes;
+  bool incomplete = false;
 };
 
 namespace kcoredump::abi {
@@ -42,6 +44,8 @@ int kcd_symbols_find(kcd_image* image, const char* query, size_t max, kcd_symbol
     KCD_ASSIGN(auto found, FindSymbols(image->kernel, {query}, {.max_matches = max}));
     auto made = std::make_unique<kcd_symbols>();
     made->symbols = std::move(found.symbols);
+    made->notes = abi::Lines(found.findings.notes);
+    made->incomplete = found.findings.incomplete;
     *symbols = made.release();
     return {};
   });
@@ -66,6 +70,14 @@ int kcd_symbols_get(const kcd_symbols* symbols, size_t index, kcd_symbol* symbol
                             .type = found.type},
                            "symbol");
   });
+}
+
+const char* kcd_symbols_notes(const kcd_symbols* symbols) {
+  return symbols == nullptr ? "" : symbols->notes.c_str();
+}
+
+int kcd_symbols_incomplete(const kcd_symbols* symbols) {
+  return symbols != nullptr && symbols->incomplete ? 1 : 0;
 }
 
 void kcd_symbols_free(kcd_symbols* symbols) { delete symbols; }

@@ -80,6 +80,12 @@ kcd_page OutcomeOf(const PageRun& run) {
   return page(KCD_PAGE_UNREADABLE);
 }
 
+Place PlaceOf(const MemorySource& source, PhysAddr phys) {
+  // What is no memory of the image is not tried: the retries would mark its neighbours, too.
+  if (!source.map().Find(phys)) return {.at = {}, .hole = {KCD_PAGE_ABSENT, 0}};
+  return {.at = phys, .hole = {}};
+}
+
 /// Why a translation failed: not mapped, or a table that is forged or cannot be read.
 template <typename AnySpace>
 Place NoPlace(AnySpace& space, VirtAddr address, const Error& error) {
@@ -93,7 +99,7 @@ Place NoPlace(AnySpace& space, VirtAddr address, const Error& error) {
 
 Place KernelPlace(KernelSpace& space, const MemorySource& source, VirtAddr address) {
   const auto phys = space.Translate(address);
-  if (phys.ok()) return {.at = phys.value(), .hole = {}};
+  if (phys.ok()) return PlaceOf(source, phys.value());
   if (phys.error().code != ErrorCode::kUnsupported) return NoPlace(space, address, phys.error());
   // Without page tables the image's own virtual segments are all there is.
   if (source.map().Find(address)) return {.at = address, .hole = {}};
@@ -105,13 +111,8 @@ Status FindPlaces(kcd_image& image, const Piece& piece, uint64_t first,
   const kcd_address& at = piece.asked.at;
   const auto address = [&](size_t i) { return at.address + piece.Begin(first + i); };
   if (at.space == KCD_PHYSICAL) {
-    const MemoryMap& map = image.kernel.session().source().map();
-    for (size_t i = 0; i < places.size(); ++i) {
-      const PhysAddr phys{address(i)};
-      // Not tried: the retries would mark its neighbours, too.
-      places[i] = map.Find(phys) ? Place{.at = phys, .hole = {}}
-                                 : Place{.at = {}, .hole = {KCD_PAGE_ABSENT, 0}};
-    }
+    const MemorySource& source = image.kernel.session().source();
+    for (size_t i = 0; i < places.size(); ++i) places[i] = PlaceOf(source, PhysAddr{address(i)});
     return {};
   }
   const std::lock_guard hold(image.lock);
@@ -127,7 +128,7 @@ Status FindPlaces(kcd_image& image, const Piece& piece, uint64_t first,
   for (size_t i = 0; i < places.size(); ++i) {
     uint64_t left = 0;
     const auto phys = space->Translate(VirtAddr{address(i)}, &left);
-    places[i] = phys.ok() ? Place{.at = phys.value(), .hole = {}}
+    places[i] = phys.ok() ? PlaceOf(session.source(), phys.value())
                           : NoPlace(*space, VirtAddr{address(i)}, phys.error());
   }
   return {};
@@ -177,9 +178,20 @@ Status ReadBatch(kcd_reader& reader, const Piece& piece, uint64_t first, uint64_
   return {};
 }
 
+/// A newer caller's wish that this library does not know is not passed over.
+bool AsksMore(const kcd_read& asked) {
+  const char* bytes = reinterpret_cast<const char*>(&asked);
+  return asked.reserved != 0 ||
+         (asked.size > sizeof(kcd_read) && std::any_of(bytes + sizeof(kcd_read), bytes + asked.size,
+                                                       [](char byte) { return byte != 0; }));
+}
+
 Status ReadPiece(kcd_reader& reader, kcd_read& asked) {
   asked.page_count = 0;
   asked.hole_pages = 0;
+  if (AsksMore(asked)) {
+    return MakeError(ErrorCode::kUnsupported, "a piece asks for what this library does not know");
+  }
   if (asked.length == 0) return {};
   if (asked.out == nullptr) return NullArgument("a piece's out");
   if (asked.at.space > KCD_PROCESS) return InvalidArgument("no space has that number");
@@ -226,7 +238,8 @@ int kcd_read_pieces(kcd_reader* reader, kcd_read* pieces, size_t count, kcd_erro
   int result = KCD_OK;
   const int checked = Guarded(error, [&]() -> Status {
     if (reader == nullptr || pieces == nullptr) return NullArgument("reader or pieces");
-    if (pieces->size < sizeof(kcd_read) || pieces->size > (size_t{1} << 16)) {
+    if (pieces->size < abi::kFirstBytes<kcd_read> || pieces->size > (size_t{1} << 16) ||
+        pieces->size % alignof(kcd_read) != 0) {
       return InvalidArgument("the first piece's size is not sizeof(kcd_read)");
     }
     return {};
@@ -235,6 +248,7 @@ int kcd_read_pieces(kcd_reader* reader, kcd_read* pieces, size_t count, kcd_erro
   const size_t stride = pieces->size;
   for (size_t i = 0; i < count; ++i) {
     kcd_read& piece = *reinterpret_cast<kcd_read*>(reinterpret_cast<char*>(pieces) + i * stride);
+    piece.size = stride;
     piece.status =
         Guarded(result == KCD_OK ? error : nullptr, [&] { return abi::ReadPiece(*reader, piece); });
     if (result == KCD_OK) result = piece.status;

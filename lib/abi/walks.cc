@@ -17,6 +17,7 @@ struct kcd_tasks {
 struct kcd_translation {
   kcoredump::TranslationAnswer answer;
   std::vector<std::string> flags;  ///< of each level, joined
+  std::string notes;
 };
 
 namespace kcoredump::abi {
@@ -54,7 +55,7 @@ int kcd_tasks_list(kcd_image* image, uint32_t flags, kcd_tasks** tasks, kcd_erro
     for (const Task& task : made->list.tasks) {
       made->commands.push_back(task.arguments ? abi::JoinedWords(*task.arguments) : "");
     }
-    for (const std::string& note : made->list.findings.notes) made->notes += note + "\n";
+    made->notes = abi::Lines(made->list.findings.notes);
     *tasks = made.release();
     return {};
   });
@@ -113,6 +114,7 @@ int kcd_translate(kcd_image* image, kcd_address at, kcd_translation** translatio
     for (const TranslationStep& step : made->answer.steps) {
       made->flags.push_back(abi::JoinedWords(step.flags));
     }
+    made->notes = abi::Lines(made->answer.findings.notes);
     *translation = made.release();
     return {};
   });
@@ -147,6 +149,10 @@ int kcd_translation_level(const kcd_translation* translation, size_t index, kcd_
                             .entry = step.entry},
                            "level");
   });
+}
+
+const char* kcd_translation_notes(const kcd_translation* translation) {
+  return translation == nullptr ? "" : translation->notes.c_str();
 }
 
 void kcd_translation_free(kcd_translation* translation) { delete translation; }

@@ -14,12 +14,16 @@
 #include "base/error.h"
 #include "base/output_file.h"
 #include "base/try.h"
+#include "capture/batch_order.h"
+#include "capture/batch_spool.h"
 #include "capture/capture_plan.h"
+#include "capture/footprint.h"
 #include "capture/image_end.h"
 #include "capture/outcome_ledger.h"
 #include "capture/page_filter.h"
 #include "capture/pipeline.h"
 #include "capture/sidecar.h"
+#include "capture/smear.h"
 #include "capture/stall.h"
 #include "capture/system_notes.h"
 #include "format/codec.h"
@@ -129,7 +133,12 @@ class CaptureRun {
   Status Prepare();
   Status OpenOutput();
   Status MakePlan();
+  Status ChooseOrder();
   void ReadEverything();
+  template <typename Take>
+  [[nodiscard]] bool TakeAll(Pipeline& pipeline, Take take);
+  [[nodiscard]] bool KeepBatch(Slot& slot);
+  [[nodiscard]] bool TakeKept(uint64_t index);
   [[nodiscard]] bool TakeBatch(Slot& slot);
   void Progress(CapturePhase phase);
   [[nodiscard]] CaptureProgress ProgressNow(CapturePhase phase) const;
@@ -146,6 +155,7 @@ class CaptureRun {
   void WriteRangesBeside();
   void WriteSidecar();
   void WarnOfNewMemory();
+  void MeasureSmear();
 
   /// The first reason counts; later ones follow from it.
   void EndEarly(std::string reason) {
@@ -166,6 +176,11 @@ class CaptureRun {
   std::shared_ptr<CapturePlan> plan_;
   std::shared_ptr<const PageFilter> filter_;
   PipelineOptions pipeline_options_;
+  std::optional<BatchSpool> spool_;                     ///< nothing: all is read by address
+  std::shared_ptr<const std::vector<uint32_t>> early_;  ///< with a spool: what is read into it
+  std::shared_ptr<const std::vector<uint32_t>> late_;   ///< and all other batches
+  Slot kept_slot_;                                      ///< of a batch out of the spool
+  uint64_t next_batch_ = 0;  ///< with a spool: those before it are written, or not in the spool
   std::unique_ptr<ByteSink> sink_;
   std::unique_ptr<ImageWriter> writer_;
   std::optional<OutcomeLedger> ledger_;
@@ -174,6 +189,7 @@ class CaptureRun {
   const uint64_t started_utc_ns_;  ///< the same moment as start_
   const SteadyClock::time_point start_ = SteadyClock::now();
   SteadyClock::time_point last_progress_;
+  const FootprintMeter footprint_;
   size_t warnings_told_ = 0;  ///< of report_.warnings
 };
 
@@ -239,27 +255,98 @@ Status CaptureRun::MakePlan() {
        .reader_bytes = source_->reader_bytes(),
        .filtered = filter_ != nullptr,
        .read = {.retries = options_.retries},
+       .max_bytes_per_second = options_.max_bytes_per_second,
+       .order = nullptr,
+       .smear = nullptr,
        .start = start_},
       *encoding_, budget);
   plan.CutIntoBatches(pipeline_options_.batch_bytes);
   plan_ = std::make_shared<CapturePlan>(std::move(plan));
+  return ChooseOrder();
+}
+
+/// With an order of its own: what is to be early waits in a spool, and comes out at its turn.
+Status CaptureRun::ChooseOrder() {
+  if (options_.smear_pages != 0) {
+    KCD_ASSIGN(pipeline_options_.smear, SmearSample::Take(*source_, options_.smear_pages));
+  }
+  if (options_.order == CaptureOrder::kPhysical) return {};
+  if (report_.output == "-") {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "what is read before its turn waits on the disk beside the output: for "
+                     "--order volatile name a file");
+  }
+  KCD_ASSIGN(BatchOrder order, VolatileFirst(*source_, *plan_, options_.first));
+  KCD_ASSIGN(spool_, BatchSpool::Create(report_.output));
+  early_ = std::make_shared<const std::vector<uint32_t>>(std::move(order.early));
+  late_ = std::make_shared<const std::vector<uint32_t>>(std::move(order.late));
   return {};
 }
 
-void CaptureRun::ReadEverything() {
-  Pipeline pipeline(source_, plan_, filter_, encoding_, pipeline_options_);
+/// Hands each batch of a pipeline to `take`, until that returns false or the capture ends early.
+/// False: not all of them.
+template <typename Take>
+bool CaptureRun::TakeAll(Pipeline& pipeline, Take take) {
   if (Status started = pipeline.Start(); !started.ok()) {
-    return FailReading(std::move(started.error()));
+    FailReading(std::move(started.error()));
+    return false;
   }
-  for (uint64_t taken = 0; taken < plan_->batches() && !Interrupted(pipeline);) {
-    Slot* slot = pipeline.Next(kProgressInterval);
-    if (slot != nullptr) {
-      if (!TakeBatch(*slot)) return;
+  for (uint64_t taken = 0; taken < pipeline.batches() && !Interrupted(pipeline);) {
+    if (Slot* slot = pipeline.Next(kProgressInterval); slot != nullptr) {
+      if (!take(*slot)) return false;
       pipeline.Release();
       ++taken;
     }
     Progress(CapturePhase::kReading);
   }
+  return report_.reason.empty();
+}
+
+void CaptureRun::ReadEverything() {
+  PipelineOptions options = pipeline_options_;
+  if (spool_) {
+    options.order = early_;
+    Pipeline early(source_, plan_, filter_, encoding_, options);
+    if (!TakeAll(early, [this](Slot& slot) { return KeepBatch(slot); })) return;
+    report_.early_bytes = spool_->plain_bytes();
+    options.order = late_;
+  }
+  Pipeline pipeline(source_, plan_, filter_, encoding_, options);
+  if (!TakeAll(pipeline, [this](Slot& slot) { return TakeKept(slot.index) && TakeBatch(slot); })) {
+    return;
+  }
+  (void)TakeKept(plan_->batches());
+}
+
+/// Keeps a batch that was read early. False: the capture ends here.
+bool CaptureRun::KeepBatch(Slot& slot) {
+  if (slot.error) {
+    FailReading(std::move(*slot.error));
+    return false;
+  }
+  if (Status kept = spool_->Add(slot); !kept.ok()) {
+    EndEarly("writing failed: " + kept.error().message);
+    write_error_ = std::move(kept.error());
+    return false;
+  }
+  return true;
+}
+
+/// Takes the kept batches whose turn comes before that of `index`. False: the capture ends here.
+bool CaptureRun::TakeKept(uint64_t index) {
+  for (; spool_ && next_batch_ < index; ++next_batch_) {
+    if (!spool_->Has(next_batch_)) continue;
+    if (kept_slot_.batch.bytes == nullptr) {
+      kept_slot_.batch.bytes = std::make_unique_for_overwrite<std::byte[]>(
+          encoding_->BatchBound(pipeline_options_.batch_bytes));
+    }
+    if (Status taken = spool_->Take(next_batch_, kept_slot_); !taken.ok()) {
+      FailReading(std::move(taken.error()));
+      return false;
+    }
+    if (!TakeBatch(kept_slot_)) return false;
+  }
+  return true;
 }
 
 /// Writes a batch and keeps account of it. False: the capture ends here.
@@ -294,12 +381,13 @@ void CaptureRun::Progress(CapturePhase phase) {
 }
 
 CaptureProgress CaptureRun::ProgressNow(CapturePhase phase) const {
-  return {.phase = phase,
-          .done_bytes = writer_ ? writer_->plain_bytes() : 0,
-          .total_bytes = plan_ ? plan_->plain_bytes() : 0,
-          .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
-          .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
-          .seconds = std::chrono::duration<double>(SteadyClock::now() - start_).count()};
+  return {
+      .phase = phase,
+      .done_bytes = (writer_ ? writer_->plain_bytes() : 0) + (spool_ ? spool_->plain_bytes() : 0),
+      .total_bytes = plan_ ? plan_->plain_bytes() : 0,
+      .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
+      .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
+      .seconds = std::chrono::duration<double>(SteadyClock::now() - start_).count()};
 }
 
 void CaptureRun::Tell(CaptureEvent event) const {
@@ -402,6 +490,7 @@ Status CaptureRun::Finish() {
   report_.zero_pages = trailer.zero_pages;
   report_.runs = std::move(trailer.runs);
   report_.excluded = CountExcluded(report_.runs);
+  MeasureSmear();
   KCD_ASSIGN(report_.output, sink_->Publish(trailer.complete));
   FillReport();
   WriteRangesBeside();
@@ -481,6 +570,17 @@ void CaptureRun::WarnOfNewMemory() {
   }
 }
 
+void CaptureRun::MeasureSmear() {
+  if (pipeline_options_.smear == nullptr || report_.status == CaptureStatus::kPartial) return;
+  auto smear = pipeline_options_.smear->Compare(
+      *source_, [this] { return ProgressNow(CapturePhase::kFinishing).seconds; }, options_.cancel);
+  if (smear.ok()) {
+    report_.smear = std::move(smear.value());
+  } else {
+    report_.warnings.push_back("how much changed meanwhile is not known: " + smear.error().message);
+  }
+}
+
 void CaptureRun::FillReport() {
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
@@ -495,6 +595,8 @@ void CaptureRun::FillReport() {
   report_.level = options_.level;
   report_.frame_bytes = options_.frame_bytes;
   report_.page_flags = PageFlagsOf(*source_);
+  report_.order = options_.order;
+  report_.footprint = footprint_.Now(report_.output);
   if (filter_ != nullptr) {
     const std::vector<std::string> kept = filter_->Warnings();
     report_.warnings.insert(report_.warnings.end(), kept.begin(), kept.end());

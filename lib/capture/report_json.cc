@@ -44,6 +44,26 @@ std::string Dump(const ordered_json& object, int indent) {
   return object.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+ordered_json ShareToJson(const SmearShare& share) {
+  return {{"share", share.share}, {"low", share.low}, {"high", share.high}};
+}
+
+ordered_json SmearToJson(const std::optional<SmearReport>& smear) {
+  if (!smear) return nullptr;
+  ordered_json classes = ordered_json::array();
+  for (const SmearClass& of : smear->classes) {
+    classes.push_back({{"use", ToString(of.use)},
+                       {"sampled_pages", of.sampled_pages},
+                       {"changed_pages", of.changed_pages},
+                       {"changed", ShareToJson(of.changed)}});
+  }
+  return {{"sampled_pages", smear->sampled_pages},
+          {"changed_pages", smear->changed_pages},
+          {"changed", ShareToJson(smear->changed)},
+          {"seconds_between", smear->seconds_between},
+          {"classes", std::move(classes)}};
+}
+
 ordered_json TextOrNull(const std::string& text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
@@ -83,6 +103,24 @@ ordered_json FinishToJson(const CaptureEvent& event) {
 }
 
 }  // namespace
+
+std::string_view ToString(PageUseName use) {
+  switch (use) {
+    case PageUseName::kFree:
+      return "free";
+    case PageUseName::kCache:
+      return "cache";
+    case PageUseName::kUser:
+      return "user";
+    case PageUseName::kSlab:
+      return "slab";
+    case PageUseName::kPageTable:
+      return "page-tables";
+    case PageUseName::kKernel:
+      return "kernel";
+  }
+  return "kernel";
+}
 
 std::string_view CaptureStatusName(CaptureStatus status) {
   switch (status) {
@@ -164,6 +202,14 @@ std::string ToJson(const CaptureReport& report) {
       {"threads", report.threads},
       {"level", report.level},
       {"frame_size", report.frame_bytes},
+      {"order", report.order == CaptureOrder::kVolatile ? "volatile" : "physical"},
+      {"early_bytes", report.early_bytes},
+      {"smear", SmearToJson(report.smear)},
+      {"footprint",
+       {{"cpu_seconds", report.footprint.cpu_seconds},
+        {"peak_rss_bytes", report.footprint.peak_rss_bytes},
+        {"faulted_pages", report.footprint.faulted_pages},
+        {"page_cache_bytes", report.footprint.page_cache_bytes}}},
       {"warnings", report.warnings}};
   return Dump(object, 2);
 }
@@ -179,7 +225,7 @@ std::string MessageToJson(const std::string& message) {
 std::string ToJson(const CaptureProgress& progress) { return Dump(ProgressToJson(progress), -1); }
 
 std::string ToJson(const CaptureEvent& event) {
-  ordered_json object = {{"event", EventName(event.kind)}, {"utc_ns", event.utc_ns}};
+  ordered_json object = {{"event", EventName(event.kind)}, {"utc_us", event.utc_ns / 1000}};
   switch (event.kind) {
     case CaptureEvent::Kind::kStart:
       object.update({{"seconds", event.progress.seconds},

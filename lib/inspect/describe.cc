@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "inspect/describe.h"
+
 #include <elf.h>
 
 #include <algorithm>
@@ -107,31 +109,36 @@ void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
 Result<ImageInfo> Describe(const std::string& path) {
   KCD_ASSIGN(const Format* format, DetectFormat(path));
   KCD_ASSIGN(const std::unique_ptr<MemorySource> source, format->open(path));
+  return DescribeSource(*source, *format, path);
+}
+
+Result<ImageInfo> DescribeSource(const MemorySource& source, const Format& format,
+                                 const std::string& path) {
   ImageInfo info;
   info.path = path;
-  info.format = format->name;
-  info.architecture = MachineName(source->machine());
-  info.page_bytes = source->page_bytes();
-  AddSegments(source->map(), info);
-  info.total_pages = source->map().ram_bytes() / source->page_bytes();
-  info.caveats = source->Caveats();
-  AddNotes(source->notes(), info);
+  info.format = format.name;
+  info.architecture = MachineName(source.machine());
+  info.page_bytes = source.page_bytes();
+  AddSegments(source.map(), info);
+  info.total_pages = source.map().ram_bytes() / source.page_bytes();
+  info.caveats = source.Caveats();
+  AddNotes(source.notes(), info);
   CountRegisterNotes(info);
-  if (source->kind() != SourceKind::kLive) AddFileFacts(*source, info);
-  if (source->kind() == SourceKind::kSnapshot) {
-    AddSnapshotFacts(static_cast<const SnapshotSource&>(*source), info);
+  if (source.kind() != SourceKind::kLive) AddFileFacts(source, info);
+  if (source.kind() == SourceKind::kSnapshot) {
+    AddSnapshotFacts(static_cast<const SnapshotSource&>(source), info);
   }
-  if (const auto vendor = source->VendorNotes(); vendor.ok()) {
+  if (const auto vendor = source.VendorNotes(); vendor.ok()) {
     AddNotes(vendor.value(), info);
   } else {
     info.damage.push_back("the notes of the capture cannot be read: " + vendor.error().message);
   }
-  if (const auto facts = GatherKernelFacts(*source); facts.ok()) {
+  if (const auto facts = GatherKernelFacts(source); facts.ok()) {
     info.kernel_release = facts.value().vmcoreinfo.Text("OSRELEASE").value_or("");
     info.kaslr_offset = facts.value().vmcoreinfo.KaslrOffset();
     if (facts.value().arch != nullptr) info.architecture = facts.value().arch->name();
   }
-  info.cpus = DescribeCpus(*source, path);
+  info.cpus = DescribeCpus(source, path);
   // Notes that cannot be read are damage, too, and no damaged file is complete.
   if (info.complete && !info.damage.empty()) {
     info.complete = false;

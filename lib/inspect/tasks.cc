@@ -408,4 +408,28 @@ Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options) {
   return list;
 }
 
+Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel) {
+  Session& session = kernel.session();
+  KCD_ASSIGN(const TypeCatalog* types, session.Types());
+  KCD_ASSIGN(const uint64_t bytes, types->SizeOf(std::string_view("struct task_struct")));
+  TaskOptions options;
+  options.threads = true;
+  KCD_ASSIGN(const TaskList list, ListTasks(kernel, options));
+  std::vector<Range> ranges;
+  const uint64_t page_bytes = session.source().page_bytes();
+  for (const Task& task : list.tasks) {
+    for (uint64_t at = task.address; at - task.address < bytes;) {
+      const uint64_t left = std::min(page_bytes - at % page_bytes, task.address + bytes - at);
+      const auto phys = session.kernel().Translate(VirtAddr{at});
+      if (phys.ok()) ranges.push_back({phys.value().value, phys.value().value + left});
+      at += left;
+    }
+  }
+  std::vector<PhysRange> memory;
+  for (const Range& range : Normalized(std::move(ranges))) {
+    memory.push_back({range.begin, range.end});
+  }
+  return memory;
+}
+
 }  // namespace kcoredump

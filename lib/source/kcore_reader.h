@@ -26,6 +26,10 @@ class KcoreReader : public SourceReader {
     flags_.Classify(first, classes);
     return true;
   }
+  bool RankVolatile(PhysAddr first, std::span<PageVolatility> uses) override {
+    flags_.RankVolatile(first, uses);
+    return true;
+  }
   std::optional<PhysAddr> ToPhysical(Location at) const override { return map_->ToPhysical(at); }
   bool labels_may_change() const override { return true; }
   uint64_t moves() const override { return moves_; }

@@ -28,6 +28,9 @@ struct PageLabel {
   bool operator==(const PageLabel&) const = default;
 };
 
+/// How soon a page of a live kernel changes, as far as its use tells.
+enum class PageVolatility : uint8_t { kPageTable, kSlab, kOther };
+
 /// One thread's way into a source. Not for use by two threads.
 class SourceReader {
  public:
@@ -47,6 +50,11 @@ class SourceReader {
 
   /// What a live kernel uses pages from `first` on for. False: this source does not say.
   [[nodiscard]] virtual bool Classify(PhysAddr /*first*/, std::span<PageClass> /*classes*/) {
+    return false;
+  }
+
+  /// How soon pages from `first` on change, by their use. False: this source does not say.
+  [[nodiscard]] virtual bool RankVolatile(PhysAddr /*first*/, std::span<PageVolatility> /*uses*/) {
     return false;
   }
 

@@ -71,6 +71,11 @@ PageClass ClassFromPageFlags(uint64_t flags) {
   return HasFlag(flags, kKpfPrivate) ? PageClass::kPrivateCache : PageClass::kCache;
 }
 
+PageVolatility VolatilityFromPageFlags(uint64_t flags) {
+  if (HasFlag(flags, KPF_PGTABLE)) return PageVolatility::kPageTable;
+  return HasFlag(flags, KPF_SLAB) ? PageVolatility::kSlab : PageVolatility::kOther;
+}
+
 Result<PageFlagsReader> PageFlagsReader::Open(const std::string& path, uint64_t page_bytes) {
   PageFlagsReader reader;
   KCD_ASSIGN(reader.fd_, OpenForReading(path));
@@ -137,6 +142,16 @@ void PageFlagsReader::Classify(PhysAddr first, std::span<PageClass> classes) {
       if (head.ok()) of_head = ClassFromPageFlags(head.value());
     }
     classes[i] = of_head;
+  }
+}
+
+void PageFlagsReader::RankVolatile(PhysAddr first, std::span<PageVolatility> uses) {
+  std::fill(uses.begin(), uses.end(), PageVolatility::kOther);
+  if (!fd_.valid()) return;
+  flags_.resize(uses.size());
+  const auto known = ReadFlags(first.value / page_bytes_, flags_);
+  for (size_t i = 0; known.ok() && i < known.value(); ++i) {
+    uses[i] = VolatilityFromPageFlags(flags_[i]);
   }
 }
 

@@ -21,6 +21,8 @@ namespace kcoredump {
 /// entry tells.
 [[nodiscard]] PageClass ClassFromPageFlags(uint64_t flags);
 
+[[nodiscard]] PageVolatility VolatilityFromPageFlags(uint64_t flags);
+
 /// Reads /proc/kpageflags. Not for use by two threads.
 class PageFlagsReader {
  public:
@@ -37,6 +39,9 @@ class PageFlagsReader {
 
   /// What pages from `first` on are used for. What cannot be asked for has no class.
   void Classify(PhysAddr first, std::span<PageClass> classes);
+
+  /// The same of how soon they change; a tail of a compound page counts as kOther.
+  void RankVolatile(PhysAddr first, std::span<PageVolatility> uses);
 
  private:
   [[nodiscard]] Result<uint64_t> HeadFlags(uint64_t pfn) const;
