@@ -33,11 +33,13 @@ int OpenFile(const std::string& path, bool replace) {
   if (fd >= 0 || errno != EEXIST) return fd;
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return -1;
-  if (S_ISREG(status.st_mode) && !replace) {
+  if (!S_ISREG(status.st_mode)) return open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  if (!replace) {
     errno = EEXIST;
     return -1;
   }
-  return open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+  // Root may write where others can put a link.
+  return open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
 }
 
 }  // namespace
@@ -101,8 +103,11 @@ void EventLog::Write(const CaptureEvent& event) {
 bool EventLog::IsStandardOutput() const {
   struct stat events {};
   struct stat output {};
+  if (fd_ == STDOUT_FILENO) return true;
+  // A terminal, where standard error is most often the same, is read by people.
   return fd_ >= 0 && fstat(fd_, &events) == 0 && fstat(STDOUT_FILENO, &output) == 0 &&
-         events.st_dev == output.st_dev && events.st_ino == output.st_ino;
+         !S_ISCHR(output.st_mode) && events.st_dev == output.st_dev &&
+         events.st_ino == output.st_ino;
 }
 
 }  // namespace kcoredump::cmd

@@ -32,7 +32,7 @@ std::string Roff(const std::string& text) {
 
 std::string OptionText(const CLI::Option& option) {
   std::string text = option.nonpositional() ? option.get_name(false, true) : option.get_name(true);
-  const std::string value = option.get_option_text();
+  const std::string& value = option.get_option_text();
   if (option.nonpositional() && !value.empty() && value != " ") text += " " + value;
   return text;
 }
@@ -54,8 +54,10 @@ std::string Usage(const CLI::App& app, const std::string& name) {
   for (const CLI::Option* option : app.get_options([](const CLI::Option* each) {
          return !each->nonpositional() && !each->get_group().empty();
        })) {
-    text += " \\fI" + Roff(option->get_name(true)) + "\\fR";
+    const bool optional = !option->get_required();
+    text += std::string(optional ? " [" : " ") + "\\fI" + Roff(option->get_name(true)) + "\\fR";
     if (option->get_items_expected_max() > 1) text += "...";
+    if (optional) text += "]";
   }
   return text + (app.get_require_subcommand_min() != 0 ? " \\fICOMMAND\\fR\n" : "\n");
 }
@@ -83,7 +85,9 @@ std::string Page(const CLI::App& app, const std::string& name, const std::string
 void WritePage(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
-  if (!file.flush()) throw CLI::RuntimeError(kExitIo);
+  if (file.flush()) return;
+  PrintError("cannot write " + path);
+  throw CLI::RuntimeError(kExitIo);
 }
 
 }  // namespace

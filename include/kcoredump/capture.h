@@ -227,7 +227,8 @@ struct CaptureReport {
 [[nodiscard]] std::string MessageToJson(const std::string& message);
 /// One JSON object without line breaks.
 [[nodiscard]] std::string ToJson(const CaptureProgress& progress);
-/// The same: {"event", "utc_ns", "seconds", …}.
+/// The same: {"event", "utc_us", "seconds", …}, microseconds, for many readers of JSON round
+/// numbers past 2^53.
 [[nodiscard]] std::string ToJson(const CaptureEvent& event);
 
 }  // namespace kcoredump

@@ -68,7 +68,7 @@ inline constexpr size_t kFirstBytes<kcd_task> = 80;
 template <>
 inline constexpr size_t kFirstBytes<kcd_level> = 64;
 template <>
-inline constexpr size_t kFirstBytes<kcd_capture_options> = 120;
+inline constexpr size_t kFirstBytes<kcd_capture_options> = 112;
 
 /// A thread that is cancelled (pthread_cancel) must not unwind through here.
 class CancelHeldBack {

@@ -16,7 +16,7 @@ install(TARGETS kcoredump RUNTIME)
 install(TARGETS kcoredump_shared kcoredump_static EXPORT kcoredump
         LIBRARY ARCHIVE INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY include/kcoredump TYPE INCLUDE)
-install(DIRECTORY ${man_pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(DIRECTORY ${man_pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 
 install(DIRECTORY lib/schema/schemas DESTINATION ${CMAKE_INSTALL_DATADIR}/kcoredump)
 install(FILES completions/kcoredump.bash RENAME kcoredump
@@ -37,6 +37,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kcoredumpConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/kcoredumpConfigVersion.cmake
         DESTINATION ${config_folder})
 
+file(RELATIVE_PATH KCOREDUMP_PREFIX_FROM_PC ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+     ${CMAKE_INSTALL_PREFIX})
 configure_file(lib/abi/kcoredump.pc.in kcoredump.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kcoredump.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

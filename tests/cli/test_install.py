@@ -142,7 +142,8 @@ class Abi(InstalledTree):
             shutil.copy(self.abi, BASELINE)
         done = self.diff(BASELINE)
         self.assertEqual(0, done.returncode, f"{done.stdout}\nA symbol that is new goes into a new node of "
-                         "lib/abi/kcoredump.map; what went or changed needs a new SOVERSION. Then run this test with "
+                         "lib/abi/kcoredump.map, a new member goes to the end of a struct that begins with its size; "
+                         "what went or changed otherwise needs a new SOVERSION. Then run this test with "
                          "KCOREDUMP_NEW_ABI=1 to write the baseline anew.")
 
     def test_a_change_is_seen(self):

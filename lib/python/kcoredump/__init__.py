@@ -15,6 +15,8 @@ import contextlib
 import ctypes
 import json
 import os
+import threading
+import weakref
 from typing import NamedTuple, Optional
 
 from . import _abi
@@ -127,19 +129,33 @@ def _known(value, unknown=_abi.UNKNOWN):
     return None if value == unknown else value
 
 
+def _free(handle, readers):
+    for reader in readers:
+        _abi.lib.kcd_reader_free(reader)
+    _abi.lib.kcd_image_free(handle)
+
+
+class Tasks(list):
+    """Task objects; `incomplete`: some are missing, for memory was missing or damaged; `notes` say
+    what weakens the list."""
+
+    incomplete = False
+    notes = ()
+
+
 class Image:
     """An open image: see kcoredump.open."""
 
     def __init__(self, handle):
         self._handle = handle
-        self._closing = contextlib.ExitStack()
-        self._closing.callback(_abi.lib.kcd_image_free, handle)
+        self._readers = []  # that nobody uses now; lists may be shared by threads
+        self._closing = weakref.finalize(self, _free, handle, self._readers)
         self.page_bytes = _abi.lib.kcd_page_bytes(handle)
 
     def close(self):
         """Free it. Nothing may use it any more, in any thread."""
         self._handle = None
-        self._closing.close()
+        self._closing()
 
     def __enter__(self):
         return self
@@ -167,8 +183,15 @@ class Image:
 
     @contextlib.contextmanager
     def _reader(self):
-        with _abi.owned("kcd_reader_open", "kcd_reader_free", self._handle) as reader:
+        try:
+            reader = self._readers.pop()
+        except IndexError:
+            reader = ctypes.c_void_p()
+            _abi.call("kcd_reader_open", self._handle, ctypes.byref(reader))
+        try:
             yield reader
+        finally:
+            self._readers.append(reader)
 
     def read(self, where, length):
         """`length` bytes; Error (UNREADABLE, `address`) when any of them is in a hole."""
@@ -244,11 +267,14 @@ class Image:
     def tasks(self, threads=False):
         """Processes, or all threads."""
         with _abi.owned("kcd_tasks_list", "kcd_tasks_free", self._handle, int(threads)) as found:
-            return [Task(t.pid, t.tgid, t.ppid, _known(t.uid, _abi.UNKNOWN32),
+            tasks = Tasks(Task(t.pid, t.tgid, t.ppid, _known(t.uid, _abi.UNKNOWN32),
                          _known(t.cpu, _abi.UNKNOWN32), _text(t.state), _text(t.comm),
                          _text(t.command), bool(t.kernel_thread), _known(t.start_ns),
                          _known(t.rss_bytes), t.address)
-                    for t in _abi.items(found, _abi.Task, "kcd_tasks_count", "kcd_tasks_get")]
+                          for t in _abi.items(found, _abi.Task, "kcd_tasks_count", "kcd_tasks_get"))
+            tasks.incomplete = bool(_abi.lib.kcd_tasks_incomplete(found))
+            tasks.notes = _text(_abi.lib.kcd_tasks_notes(found)).splitlines()
+            return tasks
 
     def translate(self, where):
         """The page-table walk of a virtual address."""
@@ -278,7 +304,7 @@ def capture(output=None, source=None, *, format=None, codec=None, level=0, threa
             exclude=None, only_kernel=False, only_ranges=(), on_progress=None, on_event=None):
     """Capture `source` (default: the live kernel) and return a Capture. `exclude` is as --exclude
     takes it; `only_ranges` are (begin, end) of physical addresses. `on_progress(done, total)`
-    is called some ten times a second; when it returns True, or raises, the capture ends as
+    is called some ten times a second, in a thread of the capture's; when it returns True, or raises, the capture ends as
     partial, and what it raised is raised again. `on_event(dict)` is told what `capture --events`
     writes, and may do the same."""
     raised = []
@@ -312,16 +338,29 @@ def capture(output=None, source=None, *, format=None, codec=None, level=0, threa
     options.level, options.threads = level, threads
     options.force, options.only_kernel = int(force), int(only_kernel)
     options.on_progress, options.on_event, options.cancelled = progress, event, cancelled
-    try:
-        with _abi.owned("kcd_capture", "kcd_capture_report_free", ctypes.byref(options)) as report:
-            status = _abi.lib.kcd_capture_report_status(report)
-            done = Capture(("complete", "complete-with-holes", "partial")[status],
-                           os.fsdecode(_abi.lib.kcd_capture_report_output(report)),
-                           json.loads(_abi.lib.kcd_capture_report_json(report)))
-    finally:
-        if raised:
-            raise raised[0]
-    return done
+    done, failed = [], []
+
+    def run():
+        try:
+            with _abi.owned("kcd_capture", "kcd_capture_report_free", ctypes.byref(options)) as report:
+                status = _abi.lib.kcd_capture_report_status(report)
+                done.append(Capture(("complete", "complete-with-holes", "partial")[status],
+                                    os.fsdecode(_abi.lib.kcd_capture_report_output(report)),
+                                    json.loads(_abi.lib.kcd_capture_report_json(report))))
+        except BaseException as error:  # pylint: disable=broad-except  # raised again by the caller
+            failed.append(error)
+
+    # Ctrl-C comes to the main thread, and within a callback it would be lost.
+    thread = threading.Thread(target=run)
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except BaseException as error:  # pylint: disable=broad-except  # KeyboardInterrupt
+            raised.append(error)
+    for error in (*raised, *failed):
+        raise error
+    return done[0]
 
 
 def version():

@@ -127,6 +127,8 @@ _PLAIN = {
     "kcd_segment_count": (c_size_t, [c_void_p]),
     "kcd_symbols_count": (c_size_t, [c_void_p]),
     "kcd_tasks_count": (c_size_t, [c_void_p]),
+    "kcd_tasks_incomplete": (c_int, [c_void_p]),
+    "kcd_tasks_notes": (c_char_p, [c_void_p]),
     "kcd_translation_level_count": (c_size_t, [c_void_p]),
     "kcd_translation_physical": (c_uint64, [c_void_p]),
     "kcd_translation_page_bytes": (c_uint64, [c_void_p]),

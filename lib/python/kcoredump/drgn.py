@@ -63,7 +63,10 @@ def program(path=None):
     translated by kcoredump, so modules and vmalloc space are there, too. The image lives as long as
     the program. Exception, drgn's own: a VMCOREINFO that lacks what drgn needs."""
     image = open_image(path)
-    made = _program_with(image.vmcoreinfo(), _MACHINES[image.info()["architecture"]])
+    architecture = image.info()["architecture"]
+    if architecture not in _MACHINES:
+        raise ValueError(f"drgn's memory segments are not made for {architecture}")
+    made = _program_with(image.vmcoreinfo(), _MACHINES[architecture])
     memory = _Memory(image)
     made.add_memory_segment(0, _MASK, memory.physical, True)
     made.add_memory_segment(0, _MASK, memory.virtual, False)

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "kcoredump/kcoredump.h"
@@ -317,6 +319,68 @@ kcd_capture_options OptionsFor(const std::string& source, const std::string& out
   };
   options.cancelled = [](void* user) { return static_cast<Told*>(user)->cancel; };
   return options;
+}
+
+TEST(CAbi, ANewerCallersStructIsFilledAsFarAsItIsKnown) {
+  struct Newer {
+    kcd_segment known;
+    uint64_t more;
+  };
+  const OpenImage open(test::SmallCore().Build());
+  Newer segment{.known = {}, .more = 0x55};
+  segment.known.size = sizeof segment;
+  ASSERT_EQ(kcd_segment_get(open.image, 0, &segment.known, nullptr), KCD_OK);
+  EXPECT_EQ(segment.known.size, sizeof(kcd_segment));
+  EXPECT_EQ(segment.more, 0x55U);
+  segment.known.size = sizeof(kcd_segment) - 1;
+  EXPECT_EQ(kcd_segment_get(open.image, 0, &segment.known, nullptr), KCD_E_INVALID);
+}
+
+TEST(CAbi, APieceThatAsksForMoreIsRefused) {
+  const OpenImage open(test::SmallCore().Build());
+  PieceRoom room(Physical(0x1000), kPage);
+  room.piece.reserved = 7;
+  EXPECT_EQ(kcd_read_pieces(open.reader, &room.piece, 1, nullptr), KCD_E_UNSUPPORTED);
+  room.piece.reserved = 0;
+  EXPECT_EQ(kcd_read_pieces(open.reader, &room.piece, 1, nullptr), KCD_OK);
+  room.piece.size = sizeof(kcd_read) + 1;
+  EXPECT_EQ(kcd_read_pieces(open.reader, &room.piece, 1, nullptr), KCD_E_INVALID);
+}
+
+TEST(CAbi, AnImageIsDescribedAfterItsFileIsGone) {
+  const test::TempDir folder;
+  const std::string path = folder.Path("core");
+  const Bytes core = test::SmallCore().Build();
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(core.data()), static_cast<std::streamsize>(core.size()));
+  kcd_image* image = nullptr;
+  ASSERT_EQ(kcd_open(path.c_str(), &image, nullptr), KCD_OK);
+  std::filesystem::remove(path);
+  char* json = nullptr;
+  kcd_error error = NoError();
+  EXPECT_EQ(kcd_info_json(image, &json, &error), KCD_OK) << error.message;
+  kcd_string_free(json);
+  kcd_image_free(image);
+}
+
+TEST(CAbi, APipeThatNobodyReadsIsAnErrorAndNoSignal) {
+  const test::MemoryFile file(test::SmallCore().Build());
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  const int kept = dup(STDOUT_FILENO);
+  dup2(ends[1], STDOUT_FILENO);
+  close(ends[1]);
+  const std::string source = file.path();
+  const std::string pipe_name = "-";
+  Told told;
+  kcd_capture_report* report = nullptr;
+  const kcd_capture_options options = OptionsFor(source, pipe_name, &told);
+  const int status = kcd_capture(&options, &report, nullptr);
+  dup2(kept, STDOUT_FILENO);
+  close(kept);
+  EXPECT_TRUE(status != KCD_OK || kcd_capture_report_status(report) == KCD_CAPTURE_PARTIAL);
+  kcd_capture_report_free(report);
 }
 
 TEST(CAbi, CaptureWithProgress) {

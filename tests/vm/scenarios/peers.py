@@ -196,7 +196,7 @@ def check_tasks(peer, tasks, truth):
 
 def check_drgn(tools, work, truth, name, *holder):
     """drgn: tasks, modules, KASLR, and the pattern through the holder's own page tables."""
-    done = ask(tools, work, f"LD_LIBRARY_PATH=/work/lib python3 {DRGN_SCRIPT.name} {name} /vmlinux {' '.join(holder)}")
+    done = ask(tools, work, f"LD_LIBRARY_PATH=$PWD/lib python3 {DRGN_SCRIPT.name} {name} /vmlinux {' '.join(holder)}")
     said = json.loads(done.output.splitlines()[-1])
     check(said["release"] == truth.release and said["stext"] == truth.stext,
           f"drgn: release {said['release']}, _stext {said['stext']:#x}; the guest {truth.release}, {truth.stext:#x}")
