@@ -53,28 +53,38 @@ void Say(const std::string& message, bool as_json) {
   }
 }
 
-std::string Percent(const SmearShare& share) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.2g %% (%.2g to %.2g)", 100 * share.share,
-                100 * share.low, 100 * share.high);
+std::string Percent(double share) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), share < 0.01 ? "%.2f" : "%.1f", 100 * share);
   return text.data();
 }
 
-/// "smear: 1.2 % (1 to 1.4) of 10,000 sampled pages changed …"
+/// "12.4 % (11.8 to 13.1)"
+std::string Percent(const SmearShare& share) {
+  return Percent(share.share) + " % (" + Percent(share.low) + " to " + Percent(share.high) + ")";
+}
+
 std::string DescribeSmear(const SmearReport& smear) {
   std::string text = "smear: of " + Grouped(smear.sampled_pages) + " sampled pages " +
-                     Percent(smear.changed) + " changed between being read and the end, " +
-                     HumanSeconds(smear.seconds_between) + " later on average";
+                     Percent(smear.changed) + " had changed when all was read, " +
+                     HumanSeconds(smear.seconds_between) + " after their own turn on average";
   for (const SmearClass& of : smear.classes) {
-    text += "; " + std::string(ToString(of.use)) + " " + Percent(of.changed);
+    text += "; " + std::string(PageKindName(of.kind)) + " " + Percent(of.changed);
   }
-  return text;
+  return text + " (95 % confidence)";
+}
+
+std::string DescribeFootprint(const CaptureFootprint& footprint) {
+  return "footprint: " + HumanSeconds(footprint.cpu_seconds) + " of CPU time, " +
+         Grouped(footprint.dirtied_pages) + " pages of memory taken, " +
+         HumanBytes(footprint.page_cache_bytes) + " of the output left in the page cache";
 }
 
 void PrintReport(const CaptureReport& report, const std::string& noun, bool as_json) {
   for (const std::string& warning : report.warnings) Say("note: " + warning, as_json);
   Say(Summary(report), as_json);
   if (report.smear) Say(DescribeSmear(*report.smear), as_json);
+  Say(DescribeFootprint(report.footprint), as_json);
   if (report.status == CaptureStatus::kPartial) {
     Say("error: the " + noun + " is PARTIAL: " + report.reason + "; what was read is valid" +
             (report.output == "-" ? "" : " in " + report.output),
@@ -148,12 +158,19 @@ int ResolveOnly(CaptureArguments& arguments) {
   return kExitComplete;
 }
 
-/// Tasks are in slab and so early anyway; that they cannot be told from it is no reason to fail.
+/// Without them the order is less good, which is no reason to fail: they are in slab.
 void FindTasks(CaptureOptions& options) {
-  auto kernel = Kernel::Open(options.source);
-  if (!kernel.ok()) return;
-  auto tasks = TaskStructMemory(kernel.value());
-  if (tasks.ok()) options.first = std::move(tasks.value());
+  const auto find = [&]() -> Result<std::vector<PhysRange>> {
+    auto kernel = Kernel::Open(options.source);
+    if (!kernel.ok()) return std::move(kernel.error());
+    return TaskStructMemory(kernel.value());
+  };
+  auto tasks = find();
+  if (tasks.ok()) {
+    options.first = std::move(tasks.value());
+  } else {
+    PrintNote("note: --order volatile: tasks are read with slab: " + tasks.error().message);
+  }
 }
 
 /// This thread and those that it starts, on CPUs and disks that nobody else wants (sched(7),
@@ -161,13 +178,12 @@ void FindTasks(CaptureOptions& options) {
 void UseIdleTime() {
   constexpr int kIoprioWhoProcess = 1;
   constexpr int kIoprioIdle = 3 << 13;
+  const auto tell = [](const char* what) {
+    PrintNote(std::string("note: --idle: ") + what + ": " + std::strerror(errno));
+  };
   const sched_param no_priority{};
-  const bool cpu = sched_setscheduler(0, SCHED_IDLE, &no_priority) == 0;
-  const bool disk = syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, kIoprioIdle) == 0;
-  if (!cpu || !disk) {
-    PrintNote(std::string("note: --idle: ") + std::strerror(errno) +
-              "; the capture goes on as any");
-  }
+  if (sched_setscheduler(0, SCHED_IDLE, &no_priority) != 0) tell("SCHED_IDLE");
+  if (syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, kIoprioIdle) != 0) tell("the idle I/O class");
 }
 
 }  // namespace
@@ -186,8 +202,8 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     return kExitUsage;
   }
   if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
-  if (arguments.options.order == CaptureOrder::kVolatile) FindTasks(arguments.options);
   if (arguments.idle) UseIdleTime();
+  if (arguments.options.order == CaptureOrder::kVolatile) FindTasks(arguments.options);
   arguments.options.cancel = WatchSignals();
   EventLog events(arguments.options.cancel);
   if (!arguments.events.empty()) {
@@ -287,7 +303,8 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
       .add_option("--max-rate", options.max_bytes_per_second,
                   "Read no more than that in a second; default: no limit")
       ->option_text("SIZE")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::PositiveNumber);
   command.add_flag("--idle", arguments.idle, "Only use CPU time and disks that nobody else wants");
   command.add_flag("--force", options.force, "Replace an existing output file");
   command.add_flag("--json", arguments.json, "One JSON report on standard output");

@@ -45,13 +45,24 @@ void AddVerify(CLI::App& app, Context& context);
 void AddRead(CLI::App& app, Context& context);
 void AddDis(CLI::App& app, Context& context);
 void AddPrint(CLI::App& app, Context& context);
+void AddList(CLI::App& app, Context& context);
 void AddSym(CLI::App& app, Context& context);
 void AddVtop(CLI::App& app, Context& context);
 void AddSearch(CLI::App& app, Context& context);
 void AddLog(CLI::App& app, Context& context);
+void AddMap(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
+void AddBt(CLI::App& app, Context& context);
+void AddFiles(CLI::App& app, Context& context);
+void AddMaps(CLI::App& app, Context& context);
+void AddMounts(CLI::App& app, Context& context);
+void AddSockets(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
+void AddSlab(CLI::App& app, Context& context);
+void AddServe(CLI::App& app, Context& context);
+void AddMount(CLI::App& app, Context& context);
+void AddReport(CLI::App& app, Context& context);
 void AddSchema(CLI::App& app, Context& context);
 
 /// kcoredump.1 and kcoredump-COMMAND.1 for each command, made from the tree, in an existing folder.

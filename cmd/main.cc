@@ -95,13 +95,24 @@ int main(int argc, char** argv) {
   AddRead(app, context);
   AddDis(app, context);
   AddPrint(app, context);
+  AddList(app, context);
   AddSym(app, context);
   AddVtop(app, context);
   AddSearch(app, context);
   AddLog(app, context);
+  AddMap(app, context);
   AddPs(app, context);
+  AddBt(app, context);
+  AddFiles(app, context);
+  AddMaps(app, context);
+  AddMounts(app, context);
+  AddSockets(app, context);
   AddMod(app, context);
   AddVmalloc(app, context);
+  AddSlab(app, context);
+  AddServe(app, context);
+  AddMount(app, context);
+  AddReport(app, context);
   AddSchema(app, context);
   try {
     app.parse(argc, argv);

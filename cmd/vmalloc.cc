@@ -8,14 +8,14 @@ namespace kcoredump::cmd {
 
 namespace {
 
-struct Arguments {
+struct VmallocArguments {
   LookOptions look;
   bool from_memory = false;
   std::vector<std::string> where;
 };
 
 /// Symbols are as good as addresses.
-Result<VmallocOptions> OptionsOf(Kernel& kernel, const Arguments& arguments) {
+Result<VmallocOptions> OptionsOf(Kernel& kernel, const VmallocArguments& arguments) {
   VmallocOptions options{.from_memory = arguments.from_memory, .addresses = {}};
   for (const std::string& where : arguments.where) {
     auto target = kernel.Resolve(where);
@@ -29,7 +29,7 @@ Result<VmallocOptions> OptionsOf(Kernel& kernel, const Arguments& arguments) {
   return options;
 }
 
-int ShowAreas(Kernel& kernel, const Arguments& arguments) {
+int ShowAreas(Kernel& kernel, const VmallocArguments& arguments) {
   const auto options = OptionsOf(kernel, arguments);
   if (!options.ok()) return Fail(options.error());
   auto found = ListVmallocAreas(kernel, options.value());
@@ -42,7 +42,7 @@ int ShowAreas(Kernel& kernel, const Arguments& arguments) {
 }  // namespace
 
 void AddVmalloc(CLI::App& app, Context& context) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<VmallocArguments>();
   CLI::App* command = app.add_subcommand(
       "vmalloc", "List the areas of vmalloc space: their pages, kinds and who asked for them");
   command->footer(

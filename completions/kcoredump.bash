@@ -24,21 +24,34 @@ declare -gA _kcoredump_options=(
   [log]="-h --help -l --level --facility -n --tail -x --decode -w --follow -f --file --json --json-lines"
   [ps]="-h --help --tree --threads -f --file --json --json-lines"
   [mod]="-h --help -f --file --json --json-lines"
+  [map]="-h --help --by --columns --rows --png --svg --force -f --file --json --json-lines"
+  [report]="-h --help -o --output --force"
   [schema]="-h --help"
   [vmalloc]="-h --help --from-memory -f --file --json --json-lines"
+  [maps]="-h --help -f --file --json"
+  [list]="-h --help --show --max -f --file --json"
+  [bt]="-h --help --cpu --all -f --file --json"
+  [files]="-h --help -f --file --json"
+  [mounts]="-h --help --pid -f --file --json"
+  [sockets]="-h --help -f --file --json"
+  [slab]="-h --help -f --file --json"
+  [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
+  [mount]="-h --help -f --file --json"
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
-  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--events]="files"
+  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files"
   [--order]="physical volatile" [--smear]="-" [--max-rate]="-"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
+  [--by]="class outcome entropy time" [--columns]="-" [--rows]="-"
   [--progress]="auto bar json none" [--syntax]="att intel"
   [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
+  [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab map report"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -87,7 +100,7 @@ _kcoredump() {
     _kcoredump_words "isf" "$cur"
   elif [[ $command == schema ]]; then
     _kcoredump_words "$(kcoredump schema 2>/dev/null)" "$cur"
-  elif [[ $command == verify || $command == convert ]]; then
+  elif [[ $command == verify || $command == convert || $command == mount || $command == report ]]; then
     _kcoredump_files
   fi
 }

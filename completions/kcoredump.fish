@@ -18,14 +18,25 @@ complete -c kcoredump -n __fish_use_subcommand -a verify -d 'Check an image'
 complete -c kcoredump -n __fish_use_subcommand -a read -d 'Show memory'
 complete -c kcoredump -n __fish_use_subcommand -a dis -d 'Disassemble code'
 complete -c kcoredump -n __fish_use_subcommand -a print -d 'Show typed data, or a type'
+complete -c kcoredump -n __fish_use_subcommand -a list -d 'Walk a list or tree of anything'
 complete -c kcoredump -n __fish_use_subcommand -a sym -d 'Look up symbols and addresses'
 complete -c kcoredump -n __fish_use_subcommand -a vtop -d 'Translate a virtual address'
 complete -c kcoredump -n __fish_use_subcommand -a search -d 'Find bytes, text or words in memory'
 complete -c kcoredump -n __fish_use_subcommand -a log -d 'Show the kernel log'
 complete -c kcoredump -n __fish_use_subcommand -a ps -d 'List processes'
+complete -c kcoredump -n __fish_use_subcommand -a bt -d 'Show kernel stacks of tasks and CPUs'
+complete -c kcoredump -n __fish_use_subcommand -a files -d 'List what a process has open'
+complete -c kcoredump -n __fish_use_subcommand -a maps -d 'List what a process has mapped'
+complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounted'
+complete -c kcoredump -n __fish_use_subcommand -a sockets -d 'List sockets and who has them open'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
+complete -c kcoredump -n __fish_use_subcommand -a map -d 'Draw physical memory'
+complete -c kcoredump -n __fish_use_subcommand -a report -d 'Write one HTML page'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
+complete -c kcoredump -n __fish_use_subcommand -a slab -d 'List slab caches, or find an object'
+complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
+complete -c kcoredump -n __fish_use_subcommand -a mount -d 'Show a kernel as a folder'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s f -l file -r -F -d 'What to capture'
 complete -c kcoredump -n '__fish_seen_subcommand_from capture' -s o -l output -r -F -d 'Output file; - is standard output'
@@ -99,6 +110,11 @@ complete -c kcoredump -n '__fish_seen_subcommand_from print' -l layout -d 'Offse
 complete -c kcoredump -n '__fish_seen_subcommand_from print' -s f -l file -r -F -d 'A snapshot or an ELF core'
 complete -c kcoredump -n '__fish_seen_subcommand_from print' -l json -d 'JSON on standard output'
 
+complete -c kcoredump -n '__fish_seen_subcommand_from list' -l show -x -d 'Members of each entry'
+complete -c kcoredump -n '__fish_seen_subcommand_from list' -l max -x -d 'Most entries listed'
+complete -c kcoredump -n '__fish_seen_subcommand_from list' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from list' -l json -d 'JSON on standard output'
+
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l max -x -d 'Most symbols of a glob'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l json -d 'JSON on standard output'
@@ -139,6 +155,24 @@ complete -c kcoredump -n '__fish_seen_subcommand_from ps' -s f -l file -r -F -d 
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from ps' -l json-lines -d 'An object a line'
 
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l cpu -x -d 'What this CPU was doing'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l all -d 'Every thread'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from files' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from files' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from maps' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from maps' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l pid -x -d 'In this mount namespace'
+complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -l json -d 'JSON on standard output'
+
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json-lines -d 'An object a line'
@@ -148,4 +182,32 @@ complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -s f -l file -r -
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from vmalloc' -l json-lines -d 'An object a line'
 
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l by -x -a 'class outcome entropy time' -d 'What cells are told apart by'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l columns -x -d 'Cells in a row'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l rows -x -d 'Rows of cells'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l png -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l svg -r -F -d 'Draw into this new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l force -d 'Replace existing files'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from map' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -s o -l output -r -F -d 'The new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from report' -l force -d 'Replace an existing file'
+
 complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump schema 2>/dev/null)'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from slab' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l unix -r -F -d 'Listen at a socket in the file system'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l allow-remote -d 'Let other machines in'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from mount' -l json -d 'JSON on standard output'

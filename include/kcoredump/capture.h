@@ -39,7 +39,8 @@ inline constexpr char kDefaultFormat[] = "snapshot";
 [[nodiscard]] int MinLevel();
 [[nodiscard]] int MaxLevel();
 
-enum class CapturePhase : uint8_t { kPreparing, kReading, kFinishing };
+/// kComparing: pages of the smear's sample are read again; done and total count them.
+enum class CapturePhase : uint8_t { kPreparing, kReading, kComparing, kFinishing };
 
 struct CaptureProgress {
   CapturePhase phase = CapturePhase::kPreparing;
@@ -77,14 +78,16 @@ struct CaptureOnly {
   std::vector<PhysRange> ranges;  ///< widened to whole pages
 };
 
-/// Of CaptureOptions::smear_pages: 40 bytes each.
-inline constexpr uint64_t kMostSmearPages = 1'000'000;
+/// Of CaptureOptions::smear_pages, each of which takes so much memory.
+inline constexpr uint64_t kMostSmearPages = 100'000;
+inline constexpr uint64_t kSmearPageBytes = 40;
 
 /// Which memory is read first.
 enum class CaptureOrder : uint8_t {
   kPhysical,  ///< by address
   /// Of a live kernel: page tables, `first`, slab, then the rest. What is read early waits on the
-  /// disk beside the output, which must be a file.
+  /// disk beside the output, which must be a file; when the capture ends early, it is in it all the
+  /// same, and memory that lies before it and was not read is unreadable (ECANCELED).
   kVolatile,
 };
 
@@ -137,12 +140,6 @@ enum class KallsymsState : uint8_t { kIncluded, kHidden, kUnavailable };
 /// Whether /proc/kpageflags told which pages must not be read.
 enum class PageFlagsState : uint8_t { kUsed, kUnavailable, kNotApplicable };
 
-/// What a page is used for, as far as reports tell it apart.
-enum class PageUseName : uint8_t { kFree, kCache, kUser, kSlab, kPageTable, kKernel };
-inline constexpr size_t kPageUseNames = 6;
-/// "free", "cache", "user", "slab", "page-tables", "kernel".
-[[nodiscard]] std::string_view ToString(PageUseName use);
-
 /// A share, 0 to 1, with its 95 % confidence interval.
 struct SmearShare {
   double share = 0;
@@ -151,13 +148,13 @@ struct SmearShare {
 };
 
 struct SmearClass {
-  PageUseName use = PageUseName::kKernel;  ///< when the capture began
+  PageKind kind = PageKind::kUnknown;  ///< when the capture began
   uint64_t sampled_pages = 0;
   uint64_t changed_pages = 0;
   SmearShare changed;
 };
 
-/// Of a sample of captured pages, how many held something else at the capture's end.
+/// Of a sample of captured pages, how many held something else when all had been read.
 struct SmearReport {
   uint64_t sampled_pages = 0;
   uint64_t changed_pages = 0;
@@ -170,7 +167,7 @@ struct SmearReport {
 struct CaptureFootprint {
   double cpu_seconds = 0;         ///< user and system, of all its threads
   uint64_t peak_rss_bytes = 0;    ///< of the process, since it began
-  uint64_t faulted_pages = 0;     ///< that the kernel gave it meanwhile: memory it may have dirtied
+  uint64_t dirtied_pages = 0;     ///< that the kernel gave it meanwhile, for its own memory
   uint64_t page_cache_bytes = 0;  ///< of the output, left in the page cache
 };
 

@@ -19,6 +19,22 @@ inline constexpr std::array kPageClasses = {PageClass::kZero, PageClass::kCache,
                                             PageClass::kPrivateCache, PageClass::kUser,
                                             PageClass::kFree};
 
+/// What a page is used for, finer than a capture needs it.
+enum class PageKind : uint8_t {
+  kUnknown,
+  kFree,
+  kUser,   ///< anonymous and hugetlb
+  kCache,  ///< page cache, with private data or without
+  kSlab,
+  kPageTable,  ///< as the kernel marks them: processes' tables, not all of the kernel's own
+  kReserved,   ///< by firmware, or at boot (PG_reserved)
+  kKernel,     ///< in use, and none of these
+};
+
+inline constexpr size_t kPageKinds = 8;
+/// "unknown", "free", "user", "cache", "slab", "page-tables", "reserved", "kernel".
+[[nodiscard]] std::string_view PageKindName(PageKind kind);
+
 /// "zero", "cache", "private-cache", "user", "free"; "not-wanted", "none".
 [[nodiscard]] std::string_view PageClassName(PageClass page_class);
 

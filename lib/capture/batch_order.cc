@@ -8,13 +8,11 @@
 #include "base/error.h"
 #include "base/range.h"
 #include "base/try.h"
+#include "kcoredump/page_class.h"
 
 namespace kcoredump {
 
 namespace {
-
-/// So many may wait in a spool: the account of each takes some 400 bytes.
-constexpr size_t kMaxEarlyBatches = 1 << 16;
 
 enum Rank : uint8_t { kTables, kNamed, kSlab, kRest, kRanks };
 
@@ -27,18 +25,16 @@ class Ranker {
   }
 
   /// A batch is as volatile as its most volatile page.
-  [[nodiscard]] Result<Rank> Of(const Batch& batch) {
-    uses_.assign(batch.bytes / page_bytes_, PageVolatility::kOther);
-    if (!reader_.RankVolatile(batch.phys, uses_)) {
-      return MakeError(ErrorCode::kUnsupported,
-                       "only a live kernel's memory has an order; a dump does not change");
-    }
-    const auto any = [&](PageVolatility use) {
-      return std::find(uses_.begin(), uses_.end(), use) != uses_.end();
+  [[nodiscard]] Rank Of(const Batch& batch) {
+    if (!batch.is_memory) return kRest;
+    kinds_.assign(batch.bytes / page_bytes_, PageKind::kUnknown);
+    (void)reader_.TellKinds(batch.phys, kinds_);
+    const auto any = [&](PageKind kind) {
+      return std::find(kinds_.begin(), kinds_.end(), kind) != kinds_.end();
     };
-    if (any(PageVolatility::kPageTable)) return kTables;
+    if (any(PageKind::kPageTable)) return kTables;
     if (IsNamed({batch.phys.value, batch.phys.value + batch.bytes})) return kNamed;
-    return any(PageVolatility::kSlab) ? kSlab : kRest;
+    return any(PageKind::kSlab) ? kSlab : kRest;
   }
 
  private:
@@ -51,13 +47,17 @@ class Ranker {
   SourceReader& reader_;
   uint64_t page_bytes_;
   std::vector<Range> named_;
-  std::vector<PageVolatility> uses_;
+  std::vector<PageKind> kinds_;
 };
 
 }  // namespace
 
 Result<BatchOrder> VolatileFirst(const MemorySource& source, const CapturePlan& plan,
-                                 std::span<const PhysRange> first) {
+                                 std::span<const PhysRange> first,
+                                 const std::atomic<bool>* cancel) {
+  if (source.kind() != SourceKind::kLive) {
+    return InvalidArgument("--order volatile is for a live kernel: a dump does not change");
+  }
   if (plan.batches() > std::numeric_limits<uint32_t>::max()) {
     return MakeError(ErrorCode::kUnsupported, "too much memory to be put in order");
   }
@@ -65,12 +65,10 @@ Result<BatchOrder> VolatileFirst(const MemorySource& source, const CapturePlan& 
   Ranker ranker(source, *reader, first);
   std::array<std::vector<uint32_t>, kRanks> ranked;
   for (uint64_t index = 0; index < plan.batches(); ++index) {
-    const Batch batch = plan.At(index);
-    Rank rank = kRest;
-    if (batch.is_memory) {
-      KCD_ASSIGN(rank, ranker.Of(batch));
+    if (cancel != nullptr && cancel->load()) {
+      return MakeError(ErrorCode::kCancelled, "interrupted before anything was read");
     }
-    ranked[rank].push_back(static_cast<uint32_t>(index));
+    ranked[ranker.Of(plan.At(index))].push_back(static_cast<uint32_t>(index));
   }
   BatchOrder order;
   for (const Rank rank : {kTables, kNamed, kSlab}) {
@@ -78,6 +76,7 @@ Result<BatchOrder> VolatileFirst(const MemorySource& source, const CapturePlan& 
   }
   order.late = std::move(ranked[kRest]);
   if (order.early.size() > kMaxEarlyBatches) {
+    order.crowded_out = order.early.size() - kMaxEarlyBatches;
     order.late.insert(order.late.end(), order.early.begin() + kMaxEarlyBatches, order.early.end());
     order.early.resize(kMaxEarlyBatches);
     std::sort(order.late.begin(), order.late.end());

@@ -15,31 +15,6 @@ namespace kcoredump {
 
 namespace {
 
-uint64_t EncodedBytes(const EncodedBatch& batch) {
-  uint64_t bytes = 0;
-  for (const EncodedPiece& piece : batch.pieces) bytes += piece.encoded_bytes;
-  return bytes;
-}
-
-uint64_t ContentBytes(const EncodedBatch& batch) {
-  uint64_t bytes = 0;
-  for (const EncodedPiece& piece : batch.pieces) bytes += piece.content_bytes;
-  return bytes;
-}
-
-/// All of a slot but its bytes.
-Slot Account(const Slot& slot) {
-  Slot copy;
-  copy.index = slot.index;
-  copy.batch.is_memory = slot.batch.is_memory;
-  copy.batch.phys = slot.batch.phys;
-  copy.batch.pieces = slot.batch.pieces;
-  copy.batch.milliseconds = slot.batch.milliseconds;
-  copy.report = slot.report;
-  copy.moves = slot.moves;
-  return copy;
-}
-
 Status WriteAll(int fd, std::span<const std::byte> bytes, uint64_t offset) {
   while (!bytes.empty()) {
     const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -49,6 +24,14 @@ Status WriteAll(int fd, std::span<const std::byte> bytes, uint64_t offset) {
     offset += static_cast<uint64_t>(written);
   }
   return {};
+}
+
+/// On the disk, or at least in the page cache.
+void GiveRoomBack(int fd, uint64_t offset, uint64_t bytes) {
+  const auto start = static_cast<off_t>(offset);
+  const auto length = static_cast<off_t>(bytes);
+  if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, length) == 0) return;
+  posix_fadvise(fd, start, length, POSIX_FADV_DONTNEED);
 }
 
 }  // namespace
@@ -67,26 +50,79 @@ Result<BatchSpool> BatchSpool::Create(const std::string& output) {
 }
 
 Status BatchSpool::Add(const Slot& slot) {
-  const uint64_t bytes = EncodedBytes(slot.batch);
-  KCD_TRY(WriteAll(fd_.get(), {slot.batch.bytes.get(), bytes}, end_));
-  kept_.emplace(slot.index, Kept{.offset = end_, .slot = Account(slot)});
-  end_ += bytes;
-  plain_bytes_ += ContentBytes(slot.batch);
+  const std::vector<EncodedPiece>& pieces = slot.batch.pieces;
+  Kept kept{.offset = end_,
+            .pieces = static_cast<uint32_t>(pieces.size()),
+            .milliseconds = slot.batch.milliseconds,
+            .moves = slot.moves,
+            .phys = slot.batch.phys,
+            .report = slot.report};
+  for (const EncodedPiece& piece : pieces) {
+    kept.encoded_bytes += piece.encoded_bytes;
+    kept.content_bytes += piece.content_bytes;
+  }
+  const auto account = std::as_bytes(std::span(pieces));
+  KCD_TRY(WriteAll(fd_.get(), {slot.batch.bytes.get(), kept.encoded_bytes}, end_));
+  KCD_TRY(WriteAll(fd_.get(), account, end_ + kept.encoded_bytes));
+  end_ += kept.encoded_bytes + account.size();
+  plain_bytes_ += kept.content_bytes;
+  kept_.emplace(slot.index, std::move(kept));
   write_behind_.Advance(fd_.get(), end_);
   return {};
 }
 
+std::optional<uint64_t> BatchSpool::First() const {
+  if (kept_.empty()) return std::nullopt;
+  return kept_.begin()->first;
+}
+
 Status BatchSpool::Take(uint64_t index, Slot& slot) {
-  auto found = kept_.extract(index);
-  Kept& kept = found.mapped();
-  const uint64_t bytes = EncodedBytes(kept.slot.batch);
-  KCD_TRY(PreadExactly(fd_.get(), {slot.batch.bytes.get(), bytes}, kept.offset));
-  posix_fadvise(fd_.get(), static_cast<off_t>(kept.offset), static_cast<off_t>(bytes),
-                POSIX_FADV_DONTNEED);
-  plain_bytes_ -= ContentBytes(kept.slot.batch);
-  kept.slot.batch.bytes = std::move(slot.batch.bytes);
-  slot = std::move(kept.slot);
+  auto node = kept_.extract(index);
+  Kept& kept = node.mapped();
+  slot.batch.pieces.resize(kept.pieces);
+  const auto account = std::as_writable_bytes(std::span(slot.batch.pieces));
+  KCD_TRY(PreadExactly(fd_.get(), {slot.batch.bytes.get(), kept.encoded_bytes}, kept.offset));
+  KCD_TRY(PreadExactly(fd_.get(), account, kept.offset + kept.encoded_bytes));
+  GiveRoomBack(fd_.get(), kept.offset, kept.encoded_bytes + account.size());
+  plain_bytes_ -= kept.content_bytes;
+  slot.index = index;
+  slot.batch.is_memory = true;
+  slot.batch.phys = kept.phys;
+  slot.batch.milliseconds = kept.milliseconds;
+  slot.report = std::move(kept.report);
+  slot.moves = kept.moves;
   return {};
+}
+
+Result<BlankBatches> BlankBatches::Create(const CapturePlan& plan, const ImageEncoding& encoding,
+                                          uint64_t page_bytes) {
+  KCD_ASSIGN(auto encoder, encoding.NewEncoder());
+  return BlankBatches(plan, std::move(encoder), page_bytes);
+}
+
+Status BlankBatches::Make(uint64_t index, Slot& slot) {
+  const Batch batch = plan_.At(index);
+  slot.index = index;
+  slot.batch.is_memory = batch.is_memory;
+  slot.batch.phys = batch.phys;
+  slot.batch.pieces.clear();
+  slot.report.Clear();
+  slot.moves = 0;
+  PlainBatch blank{
+      .is_memory = batch.is_memory, .phys = batch.phys, .bytes = batch.literal, .pages = {}};
+  if (batch.is_memory) {
+    const uint64_t pages = batch.bytes / page_bytes_;
+    zeros_.resize(batch.bytes);
+    holes_.assign(pages, PageContent::kHole);
+    blank.bytes = zeros_;
+    blank.pages = holes_;
+    slot.report.counts.unreadable = pages;
+    slot.report.runs = {{.first = Location(batch.phys),
+                         .pages = pages,
+                         .outcome = PageOutcome::kUnreadable,
+                         .system_errno = ECANCELED}};
+  }
+  return encoder_->Encode(blank, slot.batch);
 }
 
 }  // namespace kcoredump

@@ -43,6 +43,8 @@ class CapturePlan {
   /// Cuts into batches; a multiple of the frame size.
   void CutIntoBatches(uint64_t batch_bytes);
 
+  /// By plain_offset, without gaps.
+  [[nodiscard]] const std::vector<Region>& regions() const { return regions_; }
   [[nodiscard]] uint64_t plain_bytes() const { return plain_bytes_; }
   [[nodiscard]] uint64_t frames() const { return frames_; }
   [[nodiscard]] uint64_t batches() const { return batches_; }

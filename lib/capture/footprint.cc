@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 
 namespace kcoredump {
@@ -20,13 +22,23 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-CaptureFootprint Used() {
+rusage Used() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  return {.cpu_seconds = Seconds(used.ru_utime) + Seconds(used.ru_stime),
-          .peak_rss_bytes = static_cast<uint64_t>(used.ru_maxrss) * 1024,
-          .faulted_pages = static_cast<uint64_t>(used.ru_minflt),
-          .page_cache_bytes = 0};
+  return used;
+}
+
+double CpuSeconds(const rusage& used) { return Seconds(used.ru_utime) + Seconds(used.ru_stime); }
+
+uint64_t PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
+
+/// proc_pid_statm(5): size resident …, in pages; 0: not known.
+uint64_t ResidentBytes() {
+  const auto text = ReadTextFile("/proc/self/statm", 256);
+  if (!text.ok()) return 0;
+  const size_t space = text.value().find(' ');
+  if (space == std::string::npos) return 0;
+  return std::strtoull(text.value().c_str() + space, nullptr, 10) * PageBytes();
 }
 
 /// The file is ours and nothing of it is read here: a mapping only gives mincore something to ask
@@ -36,7 +48,7 @@ uint64_t CachedBytes(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat status {};
   if (!fd.valid() || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
-  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t page = PageBytes();
   const auto size = static_cast<uint64_t>(status.st_size);
   uint64_t cached_pages = 0;
   std::vector<unsigned char> resident;
@@ -56,14 +68,22 @@ uint64_t CachedBytes(const std::string& path) {
 
 }  // namespace
 
-FootprintMeter::FootprintMeter() : start_(Used()) {}
+FootprintMeter::FootprintMeter() : rss_bytes_(ResidentBytes()) {
+  const rusage used = Used();
+  cpu_seconds_ = CpuSeconds(used);
+  faults_ = static_cast<uint64_t>(used.ru_minflt);
+}
 
 CaptureFootprint FootprintMeter::Now(const std::string& output) const {
-  CaptureFootprint now = Used();
-  now.cpu_seconds -= start_.cpu_seconds;
-  now.faulted_pages -= start_.faulted_pages;
-  if (output != "-") now.page_cache_bytes = CachedBytes(output);
-  return now;
+  const rusage used = Used();
+  CaptureFootprint footprint{.cpu_seconds = CpuSeconds(used) - cpu_seconds_,
+                             .peak_rss_bytes = static_cast<uint64_t>(used.ru_maxrss) * 1024};
+  // A fault may give a huge page at once, and a page that was given back may be given again.
+  const uint64_t grown = footprint.peak_rss_bytes - std::min(rss_bytes_, footprint.peak_rss_bytes);
+  footprint.dirtied_pages =
+      std::max(static_cast<uint64_t>(used.ru_minflt) - faults_, grown / PageBytes());
+  if (output != "-") footprint.page_cache_bytes = CachedBytes(output);
+  return footprint;
 }
 
 }  // namespace kcoredump

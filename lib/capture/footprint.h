@@ -7,7 +7,8 @@
 
 namespace kcoredump {
 
-/// What this process takes of the machine from the meter's making on (getrusage(2), mincore(2)).
+/// What this process takes of the machine from the meter's making on (getrusage(2),
+/// /proc/self/statm, mincore(2)).
 class FootprintMeter {
  public:
   FootprintMeter();
@@ -15,7 +16,9 @@ class FootprintMeter {
   [[nodiscard]] CaptureFootprint Now(const std::string& output) const;
 
  private:
-  CaptureFootprint start_;
+  double cpu_seconds_;  ///< at the start, as all of these
+  uint64_t faults_;
+  uint64_t rss_bytes_;
 };
 
 }  // namespace kcoredump

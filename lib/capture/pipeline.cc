@@ -105,12 +105,11 @@ class BatchWorker {
       KCD_ASSIGN(content, reader_.Read(batch.phys, batch.bytes, slot.report));
       slot.moves = reader_.moves() - moves_before;
     }
-    const auto since_start = SteadyClock::now() - options.start;
+    const auto now = SteadyClock::now();
     slot.batch.milliseconds = static_cast<uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count());
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - options.start).count());
     if (options.smear != nullptr && batch.is_memory) {
-      options.smear->Note(batch.phys, content.bytes, content.pages,
-                          std::chrono::duration<double>(since_start).count());
+      options.smear->Note(batch.phys, content.bytes, content.pages, now);
     }
     return encoder_->Encode({.is_memory = batch.is_memory,
                              .phys = batch.phys,
@@ -176,7 +175,7 @@ void Pipeline::Work(const std::shared_ptr<Shared>& shared, unsigned worker) {
     if (work.turn >= shared->batches()) break;
     work.index = shared->options.order != nullptr ? (*shared->options.order)[work.turn] : work.turn;
     const Batch batch = shared->plan->At(work.index);
-    shared->rate.Wait(batch.bytes, shared->stop);
+    if (batch.is_memory) shared->rate.Wait(batch.bytes, shared->stop);
     Status status = !tools.ok() ? Status(tools.error()) : WithoutThrowing([&] {
       return tools.value().Run(batch, shared->options, work);
     });

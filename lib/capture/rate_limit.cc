@@ -13,18 +13,22 @@ constexpr std::chrono::milliseconds kLookInterval{50};
 
 }  // namespace
 
-void RateLimit::Wait(uint64_t bytes, const std::atomic<bool>& stop) {
-  if (bytes_per_second_ == 0) return;
-  const auto cost = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+RateLimit::Clock::time_point RateLimit::Take(uint64_t bytes, Clock::time_point now) {
+  if (bytes_per_second_ == 0) return now;
+  const auto lasts = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
       static_cast<double>(bytes) / static_cast<double>(bytes_per_second_)));
-  Clock::rep turn = next_.load();
-  Clock::rep begin = 0;
+  Clock::time_point next = next_.load();
+  Clock::time_point begin;
   do {
-    begin = std::max(turn, Clock::now().time_since_epoch().count());
-  } while (!next_.compare_exchange_weak(turn, begin + cost.count()));
-  const Clock::time_point at{Clock::duration(begin)};
-  for (auto now = Clock::now(); now < at && !stop.load(); now = Clock::now()) {
-    std::this_thread::sleep_for(std::min<Clock::duration>(at - now, kLookInterval));
+    begin = std::max(next, now);
+  } while (!next_.compare_exchange_weak(next, begin + lasts));
+  return begin;
+}
+
+void RateLimit::Wait(uint64_t bytes, const std::atomic<bool>& stop) {
+  auto now = Clock::now();
+  for (const auto begin = Take(bytes, now); now < begin && !stop.load(); now = Clock::now()) {
+    std::this_thread::sleep_for(std::min<Clock::duration>(begin - now, kLookInterval));
   }
 }
 

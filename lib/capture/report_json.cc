@@ -23,6 +23,8 @@ std::string_view PhaseName(CapturePhase phase) {
       return "preparing";
     case CapturePhase::kReading:
       return "reading";
+    case CapturePhase::kComparing:
+      return "comparing";
     case CapturePhase::kFinishing:
       return "finishing";
   }
@@ -52,7 +54,7 @@ ordered_json SmearToJson(const std::optional<SmearReport>& smear) {
   if (!smear) return nullptr;
   ordered_json classes = ordered_json::array();
   for (const SmearClass& of : smear->classes) {
-    classes.push_back({{"use", ToString(of.use)},
+    classes.push_back({{"class", PageKindName(of.kind)},
                        {"sampled_pages", of.sampled_pages},
                        {"changed_pages", of.changed_pages},
                        {"changed", ShareToJson(of.changed)}});
@@ -103,24 +105,6 @@ ordered_json FinishToJson(const CaptureEvent& event) {
 }
 
 }  // namespace
-
-std::string_view ToString(PageUseName use) {
-  switch (use) {
-    case PageUseName::kFree:
-      return "free";
-    case PageUseName::kCache:
-      return "cache";
-    case PageUseName::kUser:
-      return "user";
-    case PageUseName::kSlab:
-      return "slab";
-    case PageUseName::kPageTable:
-      return "page-tables";
-    case PageUseName::kKernel:
-      return "kernel";
-  }
-  return "kernel";
-}
 
 std::string_view CaptureStatusName(CaptureStatus status) {
   switch (status) {
@@ -208,7 +192,7 @@ std::string ToJson(const CaptureReport& report) {
       {"footprint",
        {{"cpu_seconds", report.footprint.cpu_seconds},
         {"peak_rss_bytes", report.footprint.peak_rss_bytes},
-        {"faulted_pages", report.footprint.faulted_pages},
+        {"dirtied_pages", report.footprint.dirtied_pages},
         {"page_cache_bytes", report.footprint.page_cache_bytes}}},
       {"warnings", report.warnings}};
   return Dump(object, 2);

@@ -18,20 +18,19 @@ namespace {
 /// Of the normal distribution, for 95 %.
 constexpr double kZ = 1.959964;
 
-PageUseName UseOf(PageClass page_class, PageVolatility volatility) {
-  if (volatility == PageVolatility::kPageTable) return PageUseName::kPageTable;
-  if (volatility == PageVolatility::kSlab) return PageUseName::kSlab;
-  switch (page_class) {
-    case PageClass::kFree:
-      return PageUseName::kFree;
-    case PageClass::kCache:
-    case PageClass::kPrivateCache:
-      return PageUseName::kCache;
-    case PageClass::kUser:
-      return PageUseName::kUser;
-    default:
-      return PageUseName::kKernel;
+SmearReport Summary(std::array<SmearClass, kPageKinds>& classes) {
+  SmearReport report;
+  for (size_t i = 0; i < classes.size(); ++i) {
+    SmearClass& of = classes[i];
+    if (of.sampled_pages == 0) continue;
+    of.kind = static_cast<PageKind>(i);
+    of.changed = ShareOf(of.changed_pages, of.sampled_pages);
+    report.sampled_pages += of.sampled_pages;
+    report.changed_pages += of.changed_pages;
+    report.classes.push_back(of);
   }
+  report.changed = ShareOf(report.changed_pages, report.sampled_pages);
+  return report;
 }
 
 }  // namespace
@@ -40,24 +39,29 @@ SmearShare ShareOf(uint64_t some, uint64_t all) {
   if (all == 0) return {.share = 0, .low = 0, .high = 1};
   const double n = static_cast<double>(all);
   const double p = static_cast<double>(some) / n;
-  const double centre = (p + kZ * kZ / (2 * n)) / (1 + kZ * kZ / n);
-  const double half = kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n)) / (1 + kZ * kZ / n);
-  return {.share = p, .low = std::max(0.0, centre - half), .high = std::min(1.0, centre + half)};
+  const double scale = 1 + kZ * kZ / n;
+  const double centre = (p + kZ * kZ / (2 * n)) / scale;
+  const double half = kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n)) / scale;
+  // Rounding must not keep the ends from holding what they are about.
+  return {.share = p,
+          .low = some == 0 ? 0.0 : std::max(0.0, centre - half),
+          .high = some == all ? 1.0 : std::min(1.0, centre + half)};
 }
 
 Result<std::shared_ptr<SmearSample>> SmearSample::Take(const MemorySource& source, uint64_t pages) {
   if (source.kind() != SourceKind::kLive) {
-    return MakeError(ErrorCode::kInvalidArgument, "a dump does not change: there is no smear");
+    return InvalidArgument("--smear is for a live kernel: a dump does not change");
   }
+  KCD_ASSIGN(auto reader, source.NewReader());
   std::shared_ptr<SmearSample> sample(new SmearSample(source.page_bytes()));
-  KCD_TRY(sample->ChoosePages(source, pages));
-  KCD_TRY(sample->AskUses(source));
+  sample->ChoosePages(source, pages);
+  for (Page& page : sample->pages_) (void)reader->TellKinds(PhysAddr{page.phys}, {&page.kind, 1});
   return sample;
 }
 
-/// One page by chance out of each of `pages` parts of RAM that are equally large: as good as by
+/// One page by chance out of each of `pages` parts of RAM that are equally large: no worse than by
 /// chance alone, and sorted.
-Status SmearSample::ChoosePages(const MemorySource& source, uint64_t pages) {
+void SmearSample::ChoosePages(const MemorySource& source, uint64_t pages) {
   const auto& ram = source.map().ram();
   uint64_t total = 0;
   for (const Segment& segment : ram) total += segment.virt.size() / page_bytes_;
@@ -76,66 +80,45 @@ Status SmearSample::ChoosePages(const MemorySource& source, uint64_t pages) {
       before += segment->virt.size() / page_bytes_;
       ++segment;
     }
-    pages_.push_back({.phys = segment->phys + (chosen - before) * page_bytes_});
+    Page& page = pages_.emplace_back();
+    page.phys = segment->phys + (chosen - before) * page_bytes_;
   }
-  return {};
-}
-
-Status SmearSample::AskUses(const MemorySource& source) {
-  KCD_ASSIGN(auto reader, source.NewReader());
-  for (Page& page : pages_) {
-    PageClass page_class = PageClass::kNone;
-    PageVolatility volatility = PageVolatility::kOther;
-    (void)reader->Classify(PhysAddr{page.phys}, {&page_class, 1});
-    (void)reader->RankVolatile(PhysAddr{page.phys}, {&volatility, 1});
-    page.use = UseOf(page_class, volatility);
-  }
-  return {};
 }
 
 void SmearSample::Note(PhysAddr phys, std::span<const std::byte> bytes,
-                       std::span<const PageContent> pages, double seconds) {
+                       std::span<const PageContent> pages, Clock::time_point read) {
   auto page = std::partition_point(pages_.begin(), pages_.end(),
                                    [&](const Page& one) { return one.phys < phys.value; });
-  for (; page != pages_.end() && page->phys < phys.value + bytes.size(); ++page) {
+  for (; page != pages_.end() && page->phys - phys.value < bytes.size(); ++page) {
     const uint64_t offset = page->phys - phys.value;
     if (pages[offset / page_bytes_] == PageContent::kHole) continue;
     page->hash = Hash64(bytes.subspan(offset, page_bytes_));
-    page->seconds = seconds;
+    page->read = read;
     page->captured = true;
   }
 }
 
-Result<SmearReport> SmearSample::Compare(const MemorySource& source,
-                                         const std::function<double()>& seconds_now,
-                                         const std::atomic<bool>* cancel) const {
-  KCD_ASSIGN(auto reader, RangeReader::Create(source, {}));
-  SmearReport report;
-  std::array<SmearClass, kPageUseNames> classes;
+Result<SmearReport> SmearSample::Compare(const MemorySource& source, ReadWatch* watch) {
+  KCD_ASSIGN(auto reader, RangeReader::Create(source, {}, watch));
+  std::array<SmearClass, kPageKinds> classes;
   std::vector<std::byte> again(page_bytes_);
   double seconds = 0;
   for (const Page& page : pages_) {
+    if (stop_.load()) return MakeError(ErrorCode::kCancelled, "interrupted");
+    compared_.fetch_add(1);
     if (!page.captured) continue;
-    if (cancel != nullptr && cancel->load()) break;
     ReadReport read;
     KCD_TRY(reader->Read(PhysAddr{page.phys}, again, read));
     if (read.FirstHole() != nullptr) continue;  // it went offline meanwhile
-    SmearClass& of = classes[static_cast<size_t>(page.use)];
+    SmearClass& of = classes[static_cast<size_t>(page.kind)];
     ++of.sampled_pages;
     of.changed_pages += Hash64(again) != page.hash ? 1 : 0;
-    seconds += seconds_now() - page.seconds;
+    seconds += std::chrono::duration<double>(Clock::now() - page.read).count();
   }
-  for (size_t i = 0; i < classes.size(); ++i) {
-    if (classes[i].sampled_pages == 0) continue;
-    classes[i].use = static_cast<PageUseName>(i);
-    classes[i].changed = ShareOf(classes[i].changed_pages, classes[i].sampled_pages);
-    report.sampled_pages += classes[i].sampled_pages;
-    report.changed_pages += classes[i].changed_pages;
-    report.classes.push_back(classes[i]);
+  SmearReport report = Summary(classes);
+  if (report.sampled_pages != 0) {
+    report.seconds_between = seconds / static_cast<double>(report.sampled_pages);
   }
-  report.changed = ShareOf(report.changed_pages, report.sampled_pages);
-  if (report.sampled_pages != 0) seconds /= static_cast<double>(report.sampled_pages);
-  report.seconds_between = seconds;
   return report;
 }
 

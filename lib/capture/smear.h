@@ -4,6 +4,8 @@
 // at its end than what was captured.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,40 +14,48 @@
 #include "format/image_writer.h"
 #include "kcoredump/capture.h"
 #include "source/memory_source.h"
+#include "source/page_reader.h"
 
 namespace kcoredump {
 
 class SmearSample {
  public:
-  /// `pages` pages of RAM by chance, or all of it when there are no more. kUnsupported: the source
-  /// is no live kernel.
+  using Clock = std::chrono::steady_clock;
+
+  /// `pages` pages of RAM by chance, or all of it when there are no more. kInvalidArgument: the
+  /// source is no live kernel.
   [[nodiscard]] static Result<std::shared_ptr<SmearSample>> Take(const MemorySource& source,
                                                                  uint64_t pages);
 
-  /// A batch as it was captured, `seconds` after the start. Any thread may call, for no page twice.
+  /// A batch as it was captured, at `read`. Any thread may call, for no page twice.
   void Note(PhysAddr phys, std::span<const std::byte> bytes, std::span<const PageContent> pages,
-            double seconds);
+            Clock::time_point read);
 
-  /// Reads all pages of the sample again that were captured. For the thread that waited for all who
-  /// call Note. `seconds_now` tells the time since the start.
-  [[nodiscard]] Result<SmearReport> Compare(const MemorySource& source,
-                                            const std::function<double()>& seconds_now,
-                                            const std::atomic<bool>* cancel) const;
+  /// Reads all pages of the sample again that were captured. After the last Note; `watch` may be
+  /// null. kCancelled: Stop was called.
+  [[nodiscard]] Result<SmearReport> Compare(const MemorySource& source, ReadWatch* watch);
+  /// Any thread may call.
+  void Stop() { stop_.store(true); }
+  [[nodiscard]] uint64_t compared_pages() const { return compared_.load(); }
+  [[nodiscard]] uint64_t pages() const { return pages_.size(); }
 
  private:
   struct Page {
     uint64_t phys = 0;
     uint64_t hash = 0;
-    double seconds = 0;
-    PageUseName use = PageUseName::kKernel;  ///< when the capture began
+    Clock::time_point read;
+    PageKind kind = PageKind::kUnknown;  ///< when the capture began
     bool captured = false;
   };
+  static_assert(sizeof(Page) <= kSmearPageBytes);
+
   explicit SmearSample(uint64_t page_bytes) : page_bytes_(page_bytes) {}
-  [[nodiscard]] Status ChoosePages(const MemorySource& source, uint64_t pages);
-  [[nodiscard]] Status AskUses(const MemorySource& source);
+  void ChoosePages(const MemorySource& source, uint64_t pages);
 
   uint64_t page_bytes_;
   std::vector<Page> pages_;  ///< by address
+  std::atomic<uint64_t> compared_{0};
+  std::atomic<bool> stop_{false};
 };
 
 /// Wilson's interval of a share, for 95 %: of `all` there are `some`.

@@ -4,7 +4,6 @@
 #include <elf.h>
 
 #include "kcoredump/kernel.h"
-#include "kernel/arch.h"
 
 namespace kcoredump {
 
@@ -13,33 +12,34 @@ namespace {
 /// NR_CPUS of the largest kernels.
 constexpr size_t kMaxCpus = 8192;
 
-/// The notes stand in the order of the CPUs (kernel: fs/proc/vmcore.c, update_note_header_size).
-std::vector<CpuInfo> CpusOf(const MemorySource& source, const Architecture& arch) {
-  std::vector<CpuInfo> cpus;
-  const auto notes = source.notes().Parse();
-  if (!notes.ok()) return cpus;
-  uint32_t cpu = 0;
-  for (const Note& note : notes.value()) {
-    if (note.owner != "CORE" || note.type != NT_PRSTATUS || cpu == kMaxCpus) continue;
-    const auto registers = arch.RegistersOf(note.data);
-    if (registers && registers->instruction_pointer != 0) {
-      cpus.push_back({.cpu = cpu,
-                      .pid = registers->pid,
-                      .instruction_pointer = registers->instruction_pointer,
-                      .stack_pointer = registers->stack_pointer,
-                      .symbol = {}});
-    }
-    ++cpu;
-  }
-  return cpus;
-}
-
 }  // namespace
+
+std::vector<std::optional<CpuRegisters>> RegistersInNotes(const MemorySource& source,
+                                                          const Architecture& arch) {
+  std::vector<std::optional<CpuRegisters>> found;
+  const auto notes = source.notes().Parse();
+  if (!notes.ok()) return found;
+  for (const Note& note : notes.value()) {
+    if (note.owner != "CORE" || note.type != NT_PRSTATUS || found.size() == kMaxCpus) continue;
+    found.push_back(arch.RegistersOf(note.data));
+    if (found.back() && found.back()->instruction_pointer == 0) found.back().reset();
+  }
+  return found;
+}
 
 std::vector<CpuInfo> DescribeCpus(const MemorySource& source, const std::string& path) {
   const Architecture* arch = FindArchitecture(source.machine());
   if (arch == nullptr) return {};
-  std::vector<CpuInfo> cpus = CpusOf(source, *arch);
+  std::vector<CpuInfo> cpus;
+  const auto found = RegistersInNotes(source, *arch);
+  for (uint32_t cpu = 0; cpu < found.size(); ++cpu) {
+    if (!found[cpu]) continue;
+    cpus.push_back({.cpu = cpu,
+                    .pid = found[cpu]->pid,
+                    .instruction_pointer = found[cpu]->instruction_pointer,
+                    .stack_pointer = found[cpu]->stack_pointer,
+                    .symbol = {}});
+  }
   if (cpus.empty()) return cpus;
   auto kernel = Kernel::Open(path);
   for (CpuInfo& cpu : cpus) {

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kcoredump/inspect.h"
+#include "kernel/arch.h"
 #include "source/memory_source.h"
 
 namespace kcoredump {
+
+/// What each NT_PRSTATUS note says, in the order of the CPUs (kernel: fs/proc/vmcore.c,
+/// update_note_header_size); nothing: zeros, as of a live kernel. Points into the source's notes.
+[[nodiscard]] std::vector<std::optional<CpuRegisters>> RegistersInNotes(const MemorySource& source,
+                                                                        const Architecture& arch);
 
 /// What the CPUs were doing when the kernel died, by the dump's NT_PRSTATUS notes. A live kernel's
 /// note is of zeros: its CPUs are not listed. Loads the symbols of `path` when there are any.

@@ -11,14 +11,14 @@ namespace kcoredump {
 
 namespace {
 
-constexpr size_t kLineBytes = 16;
+constexpr size_t kDumpLineBytes = 16;
 
-std::string AddressColumn(uint64_t address) { return HexAddress(address).substr(2); }
+std::string DumpAddressColumn(uint64_t address) { return HexAddress(address).substr(2); }
 
 std::string FormatLine(uint64_t address, std::span<const std::byte> bytes) {
-  std::string line = AddressColumn(address) + " ";
+  std::string line = DumpAddressColumn(address) + " ";
   std::string text;
-  for (size_t i = 0; i < kLineBytes; ++i) {
+  for (size_t i = 0; i < kDumpLineBytes; ++i) {
     if (i % 8 == 0) line += ' ';
     if (i >= bytes.size()) {
       line += "   ";
@@ -36,7 +36,7 @@ std::string FormatLine(uint64_t address, std::span<const std::byte> bytes) {
 }  // namespace
 
 void HexDump::AddLine(std::string& out) {
-  const bool repeats = line_ == previous_ && line_.size() == kLineBytes;
+  const bool repeats = line_ == previous_ && line_.size() == kDumpLineBytes;
   if (!repeats) {
     out += FormatLine(address_, line_);
   } else if (!squeezing_) {
@@ -51,10 +51,10 @@ void HexDump::AddLine(std::string& out) {
 std::string HexDump::Add(std::span<const std::byte> bytes) {
   std::string out;
   while (!bytes.empty()) {
-    const size_t step = std::min(bytes.size(), kLineBytes - line_.size());
+    const size_t step = std::min(bytes.size(), kDumpLineBytes - line_.size());
     line_.insert(line_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(step));
     bytes = bytes.subspan(step);
-    if (line_.size() == kLineBytes) AddLine(out);
+    if (line_.size() == kDumpLineBytes) AddLine(out);
   }
   return out;
 }
@@ -62,7 +62,7 @@ std::string HexDump::Add(std::span<const std::byte> bytes) {
 std::string HexDump::Finish() {
   std::string out;
   if (!line_.empty()) AddLine(out);
-  return out + AddressColumn(address_) + "\n";
+  return out + DumpAddressColumn(address_) + "\n";
 }
 
 }  // namespace kcoredump

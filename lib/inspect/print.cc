@@ -30,15 +30,6 @@ PrintOptions Limited(PrintOptions options) {
   return options;
 }
 
-Result<const TypeCatalog*> TypesOf(Session& session) {
-  auto types = session.Types();
-  if (types.ok()) return types;
-  Error error = std::move(types.error()).WithContext("this kernel's types cannot be had");
-  // What was asked for is not what is missing.
-  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kUnsupported;
-  return error;
-}
-
 /// WHERE and the path are told apart by what this kernel has a symbol for.
 Result<Question> ResolvePlace(Kernel& kernel, std::string_view place) {
   Question question;
@@ -96,7 +87,7 @@ Result<Question> Understand(Kernel& kernel, const TypeCatalog& types, std::strin
 Result<ValueAnswer> ReadValue(Kernel& kernel, std::string_view expression,
                               const PrintOptions& options) {
   Session& session = kernel.session();
-  KCD_ASSIGN(const TypeCatalog* types, TypesOf(session));
+  KCD_ASSIGN(const TypeCatalog* types, session.NeedTypes());
   KCD_ASSIGN(Question question, Understand(kernel, *types, expression));
   question.spot.address = question.at.address;
   std::unique_ptr<MemoryView> process;
@@ -129,7 +120,7 @@ Result<LayoutAnswer> ReadLayout(Kernel& kernel, std::string_view expression,
     return InvalidArgument(
         "a layout has no address: write 'struct task_struct.comm', without the @");
   }
-  KCD_ASSIGN(const TypeCatalog* types, TypesOf(kernel.session()));
+  KCD_ASSIGN(const TypeCatalog* types, kernel.session().NeedTypes());
   const auto [type, path] = SplitType(expression);
   KCD_ASSIGN(const Spot spot, FindTypeOf(*types, type));
   KCD_ASSIGN(const auto steps, ParsePath(path));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "inspect/json_text.h"
+#include "inspect/value_text.h"
 #include "kcoredump/print.h"
 #include "kcoredump/text.h"
 
@@ -67,6 +68,34 @@ void AddLeaf(const TypedValue& value, ordered_json& json) {
   }
 }
 
+/// The members and holes of one struct.
+void AddMembers(const LayoutEntry& parent, ordered_json& json) {
+  json["members"] = ordered_json::array();
+  json["holes"] = ordered_json::array();
+  for (const LayoutEntry& entry : parent.members) {
+    if (entry.is_hole()) {
+      json["holes"].push_back({{"offset", entry.offset}, {"bit", entry.bit}, {"bits", entry.bits}});
+      continue;
+    }
+    ordered_json member = {{"name", TextOrNull(Escaped(entry.name))},
+                           {"type", Escaped(entry.type)},
+                           {"offset", entry.offset},
+                           {"bytes", entry.bytes}};
+    if (entry.bits != 0) {
+      member["bit"] = entry.bit;
+      member["bits"] = entry.bits;
+    }
+    if (!entry.members.empty()) AddMembers(entry, member);
+    json["members"].push_back(std::move(member));
+  }
+}
+
+std::string Dump(const ordered_json& json) {
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
 ordered_json ValueJson(const TypedValue& value) {
   ordered_json json;
   if (!value.name.empty()) json["name"] = Escaped(value.name);
@@ -96,34 +125,6 @@ ordered_json ValueJson(const TypedValue& value) {
   if (value.cut) json["cut"] = true;
   return json;
 }
-
-/// The members and holes of one struct.
-void AddMembers(const LayoutEntry& parent, ordered_json& json) {
-  json["members"] = ordered_json::array();
-  json["holes"] = ordered_json::array();
-  for (const LayoutEntry& entry : parent.members) {
-    if (entry.is_hole()) {
-      json["holes"].push_back({{"offset", entry.offset}, {"bit", entry.bit}, {"bits", entry.bits}});
-      continue;
-    }
-    ordered_json member = {{"name", TextOrNull(Escaped(entry.name))},
-                           {"type", Escaped(entry.type)},
-                           {"offset", entry.offset},
-                           {"bytes", entry.bytes}};
-    if (entry.bits != 0) {
-      member["bit"] = entry.bit;
-      member["bits"] = entry.bits;
-    }
-    if (!entry.members.empty()) AddMembers(entry, member);
-    json["members"].push_back(std::move(member));
-  }
-}
-
-std::string Dump(const ordered_json& json) {
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-}
-
-}  // namespace
 
 std::string ToJson(const ValueAnswer& answer) {
   const Target::Space space = answer.at.space;

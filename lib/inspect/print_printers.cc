@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "inspect/table.h"
+#include "inspect/value_text.h"
 #include "kcoredump/print.h"
 #include "kcoredump/text.h"
 
@@ -181,6 +182,8 @@ void AddRows(const LayoutEntry& parent, size_t indent, Table& table) {
 }
 
 }  // namespace
+
+std::string OneLineText(const TypedValue& value) { return OneLine(value); }
 
 std::string ToText(const ValueAnswer& answer) {
   std::string text = "(" + Escaped(answer.value.type) + ") @ " + Where(answer.at);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "inspect/json_text.h"
+#include "inspect/table.h"
 #include "kcoredump/inspect.h"
 #include "kcoredump/text.h"
 
@@ -23,14 +24,6 @@ constexpr size_t kMaxListed = 16;
 std::string Row(const std::string& name, const std::string& value) {
   std::string row = name + std::string(std::max<size_t>(name.size() + 1, 16) - name.size(), ' ');
   return row + value + "\n";
-}
-
-std::string Percent(uint64_t part, uint64_t whole) {
-  if (whole == 0) return "0.0 %";
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %%",
-                100.0 * static_cast<double>(part) / static_cast<double>(whole));
-  return text.data();
 }
 
 std::string More(size_t total) {
@@ -244,7 +237,7 @@ void AddFileJson(const ImageInfo& info, ordered_json& object) {
   object["file_bytes"] = info.file_bytes;
 }
 
-std::string Dump(const ordered_json& object) {
+std::string DumpObject(const ordered_json& object) {
   return object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -293,7 +286,7 @@ std::string ToJson(const ImageInfo& info) {
   object["segments"] = SegmentsJson(info);
   object["notes"] = NotesJson(info);
   object["cpus"] = CpusJson(info);
-  return Dump(object);
+  return DumpObject(object);
 }
 
 std::string ToText(const VerifyReport& report) {
@@ -318,15 +311,15 @@ std::string ToText(const VerifyReport& report) {
 }
 
 std::string ToJson(const VerifyReport& report, const std::string& path) {
-  return Dump({{"path", path},
-               {"sound", report.damage.empty()},
-               {"complete", report.complete},
-               {"reason", TextOrNull(report.incomplete_reason)},
-               {"frames", report.frames},
-               {"damaged_frames", report.damaged_frames},
-               {"plain_bytes", report.plain_bytes},
-               {"pages", PagesJson(report.pages)},
-               {"damage", report.damage}});
+  return DumpObject({{"path", path},
+                     {"sound", report.damage.empty()},
+                     {"complete", report.complete},
+                     {"reason", TextOrNull(report.incomplete_reason)},
+                     {"frames", report.frames},
+                     {"damaged_frames", report.damaged_frames},
+                     {"plain_bytes", report.plain_bytes},
+                     {"pages", PagesJson(report.pages)},
+                     {"damage", report.damage}});
 }
 
 }  // namespace kcoredump

@@ -21,7 +21,7 @@ using nlohmann::ordered_json;
 constexpr size_t kSymbolColumns = 28;
 constexpr size_t kHexPreviewBytes = 16;
 
-std::string Padded(std::string text, size_t columns) {
+std::string PaddedTo(std::string text, size_t columns) {
   if (text.size() < columns) text.append(columns - text.size(), ' ');
   return text;
 }
@@ -68,7 +68,7 @@ std::string Preview(const SearchMatch& match, PatternKind kind) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     hex += HexDigits(bytes.subspan(i, 1)) + (i + 1 == bytes.size() ? "" : i % 8 == 7 ? "  " : " ");
   }
-  return Padded(hex, 3 * kHexPreviewBytes) + "  " + Printable(bytes);
+  return PaddedTo(hex, 3 * kHexPreviewBytes) + "  " + Printable(bytes);
 }
 
 std::string AddressOr(const std::optional<uint64_t>& address, const char* otherwise) {
@@ -77,8 +77,8 @@ std::string AddressOr(const std::optional<uint64_t>& address, const char* otherw
 
 std::string Row(const std::string& phys, const std::string& virt, const std::string& symbol,
                 const std::string& preview) {
-  return Padded(phys, 18) + "  " + Padded(virt, 18) + "  " + Padded(symbol, kSymbolColumns) + "  " +
-         preview;
+  return PaddedTo(phys, 18) + "  " + PaddedTo(virt, 18) + "  " + PaddedTo(symbol, kSymbolColumns) +
+         "  " + preview;
 }
 
 const char* KindName(PatternKind kind) {

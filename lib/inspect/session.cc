@@ -166,9 +166,9 @@ void Session::AddModulesSymbols(const TypeCatalog& types, SymbolTable::Builder& 
   }
 }
 
-Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
+Result<std::vector<std::byte>> Session::KernelBtf() {
   const auto blob = state_->evidence.KernelBtf();
-  if (!blob.empty()) return TypeCatalog::Load(blob, state_->evidence.ModulesBtf());
+  if (!blob.empty()) return std::vector(blob.begin(), blob.end());
   if (live()) {
     return MakeError(ErrorCode::kNotFound,
                      "this kernel offers no BTF (/sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF)");
@@ -187,6 +187,13 @@ Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
   if (Status read = kernel().Read(start.value(), bytes); !read.ok()) {
     return std::move(read.error()).WithContext("BTF in memory");
   }
+  return bytes;
+}
+
+Result<std::unique_ptr<TypeCatalog>> Session::LoadTypes() {
+  const auto blob = state_->evidence.KernelBtf();
+  if (!blob.empty()) return TypeCatalog::Load(blob, state_->evidence.ModulesBtf());
+  KCD_ASSIGN(const std::vector<std::byte> bytes, KernelBtf());
   return TypeCatalog::Load(bytes, {});
 }
 
@@ -195,6 +202,14 @@ Result<const TypeCatalog*> Session::Types() {
   if (!live() && state_->evidence.KernelBtf().empty()) KCD_TRY(Symbols());
   KCD_ASSIGN(const auto* types, state_->types.Get([this] { return LoadTypes(); }));
   return static_cast<const TypeCatalog*>(types->get());
+}
+
+Result<const TypeCatalog*> Session::NeedTypes() {
+  auto types = Types();
+  if (types.ok()) return types;
+  Error error = std::move(types.error()).WithContext("this kernel's types cannot be had");
+  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kUnsupported;
+  return error;
 }
 
 Result<const ModuleList*> Session::Modules() {

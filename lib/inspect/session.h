@@ -40,6 +40,11 @@ class Session {
   [[nodiscard]] Result<const SymbolTable*> Symbols();
   /// BTF: /sys/kernel/btf, the notes, or the image between __start_BTF and __stop_BTF.
   [[nodiscard]] Result<const TypeCatalog*> Types();
+  /// BTF of the kernel itself, as it is: a copy.
+  [[nodiscard]] Result<std::vector<std::byte>> KernelBtf();
+  /// As Types, for questions that are not about types: kUnsupported in kNotFound's place, for what
+  /// was asked for is not what is missing.
+  [[nodiscard]] Result<const TypeCatalog*> NeedTypes();
   /// The kernel's own list of modules, walked.
   [[nodiscard]] Result<const ModuleList*> Modules();
   /// vmallocinfo's text where there is one (live, or a note), else the kernel's lists.

@@ -2,6 +2,8 @@
 #include "inspect/table.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "kcoredump/text.h"
 
@@ -26,6 +28,14 @@ std::string CutToWidth(const std::string& line, size_t columns) {
     ++at;
   }
   return line.substr(0, at) + "…";
+}
+
+std::string Percent(uint64_t part, uint64_t whole) {
+  if (whole == 0) return "0.0 %";
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %%",
+                100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return text.data();
 }
 
 void Table::AddRow(std::vector<std::string> cells) {

@@ -3,6 +3,7 @@
 // Text tables for terminals: columns aligned, foreign text escaped, lines cut to the width.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace kcoredump {
 /// At most `columns` code points of escaped text, the last an ellipsis when something was cut. 0:
 /// no limit.
 [[nodiscard]] std::string CutToWidth(const std::string& line, size_t columns);
+
+/// "12.3 %"
+[[nodiscard]] std::string Percent(uint64_t part, uint64_t whole);
 
 class Table {
  public:

@@ -13,6 +13,18 @@
 
 namespace kcoredump {
 
+std::string CommandOf(const Task& task, bool as_thread) {
+  std::string command;
+  if (task.arguments && !as_thread) {
+    for (const std::string& argument : *task.arguments) command += argument + " ";
+    command = TrimmedRight(command);
+    if (!command.empty() && task.arguments_cut) command += "…";
+  }
+  if (command.empty()) command = as_thread ? "{" + task.comm + "}" : "[" + task.comm + "]";
+  if (task.state == 'Z') command += " <defunct>";
+  return command;
+}
+
 namespace {
 
 using nlohmann::ordered_json;
@@ -43,19 +55,6 @@ std::string Duration(uint64_t ns) {
 template <typename T>
 std::string NumberOr(const std::optional<T>& value) {
   return value ? std::to_string(*value) : "-";
-}
-
-/// The arguments, or the name in brackets as ps has it.
-std::string CommandOf(const Task& task, bool as_thread) {
-  std::string command;
-  if (task.arguments && !as_thread) {
-    for (const std::string& argument : *task.arguments) command += argument + " ";
-    command = TrimmedRight(command);
-    if (!command.empty() && task.arguments_cut) command += "…";
-  }
-  if (command.empty()) command = as_thread ? "{" + task.comm + "}" : "[" + task.comm + "]";
-  if (task.state == 'Z') command += " <defunct>";
-  return command;
 }
 
 std::vector<std::string> RowOf(const Task& task, const TaskTable& table,

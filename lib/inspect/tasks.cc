@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/try.h"
+#include "inspect/ask_again.h"
 #include "inspect/process_memory.h"
 #include "kcoredump/text.h"
 #include "symbol/list_walk.h"
@@ -25,9 +26,6 @@ namespace {
 constexpr uint64_t kKernelThread = 0x00200000;
 constexpr uint64_t kExitDead = 0x10;
 constexpr uint64_t kExitZombie = 0x20;
-
-/// A live list may change under the walk; then it is walked again.
-constexpr int kLiveAttempts = 4;
 
 /// Bits of task_struct.__state and exit_state, as fs/proc/array.c (task_state_index) turns them
 /// into a letter: the highest of those reported counts.
@@ -62,13 +60,17 @@ struct TaskFields {
   Field signal;
   Field thread_next;
   Field thread_prev;
+  Field files;
+  Field fs;
+  Field nsproxy;
 
   /// How much of a task_struct is read. Behind it lies the FPU state, which may fill a page with
   /// zeros, and dumps leave those out.
   [[nodiscard]] uint64_t end() const {
     uint64_t end = 0;
-    for (const Field& field : {next, prev, pid, tgid, comm, state, exit_state, flags, cpu, start,
-                               parent, cred, mm, signal, thread_next, thread_prev}) {
+    for (const Field& field :
+         {next, prev, pid, tgid, comm, state, exit_state, flags, cpu, start, parent, cred, mm,
+          signal, thread_next, thread_prev, files, fs, nsproxy}) {
       end = std::max(end, field.offset + field.bytes);
     }
     return end;
@@ -107,6 +109,9 @@ Result<TaskFields> FindFields(const Layout& task, std::vector<std::string>& note
   fields.signal = task.Find("signal", "threads are not known", notes);
   fields.thread_next = task.Find("thread_node.next", "threads are not known", notes);
   fields.thread_prev = task.Find("thread_node.prev", "threads are not known", notes);
+  fields.files = task.Find("files");
+  fields.fs = task.Find("fs");
+  fields.nsproxy = task.Find("nsproxy");
   return fields;
 }
 
@@ -276,19 +281,20 @@ Result<uint64_t> InitTask(const TaskSources& sources) {
   return *address;
 }
 
-/// The sources hold references into the session.
-Result<TaskSources> SourcesOf(Session& session) {
-  KCD_ASSIGN(const TypeCatalog* types, session.Types());
-  const auto page_bytes = session.facts().vmcoreinfo.Number("PAGESIZE");
-  return TaskSources{
-      .kernel = session.kernel(),
-      .types = *types,
-      .symbol = [&session](std::string_view name) { return session.FindSymbol(name); },
-      .process_space = [&session](uint64_t pgd) -> Result<std::unique_ptr<MemoryView>> {
-        KCD_ASSIGN(std::unique_ptr<MemoryView> space, session.ProcessSpace(pgd));
-        return space;
-      },
-      .page_bytes = page_bytes&&* page_bytes > 0 ? static_cast<uint64_t>(*page_bytes) : 4096};
+TaskHead HeadOf(const Record& record, const TaskFields& fields) {
+  const auto number = [&](const Field& field) {
+    return static_cast<uint32_t>(record.Unsigned(field));
+  };
+  return {.address = record.address(),
+          .pid = number(fields.pid),
+          .tgid = number(fields.tgid),
+          .comm = record.Text(fields.comm),
+          .kernel_thread = (record.Unsigned(fields.flags) & kKernelThread) != 0,
+          .exited = (record.Unsigned(fields.exit_state) & (kExitZombie | kExitDead)) != 0,
+          .mm = record.Unsigned(fields.mm),
+          .files = record.Unsigned(fields.files),
+          .fs = record.Unsigned(fields.fs),
+          .nsproxy = record.Unsigned(fields.nsproxy)};
 }
 
 bool Matches(const Task& task, const std::string& wanted) {
@@ -352,40 +358,66 @@ Result<TaskList> WalkTasks(const TaskSources& sources, bool threads) {
   return list;
 }
 
-Result<uint64_t> FindProcessRoot(const TaskSources& sources, uint32_t pid) {
+Result<TaskSources> TaskSourcesOf(Session& session) {
+  KCD_ASSIGN(const TypeCatalog* types, session.NeedTypes());
+  const auto page_bytes = session.facts().vmcoreinfo.Number("PAGESIZE");
+  return TaskSources{
+      .kernel = session.kernel(),
+      .types = *types,
+      .symbol = [&session](std::string_view name) { return session.FindSymbol(name); },
+      .process_space = [&session](uint64_t pgd) -> Result<std::unique_ptr<MemoryView>> {
+        KCD_ASSIGN(std::unique_ptr<MemoryView> space, session.ProcessSpace(pgd));
+        return space;
+      },
+      .page_bytes = page_bytes&&* page_bytes > 0 ? static_cast<uint64_t>(*page_bytes) : 4096};
+}
+
+Status VisitTasks(const TaskSources& sources, bool threads, Findings& findings,
+                  const std::function<bool(const TaskHead&)>& visit) {
   KCD_ASSIGN(const uint64_t init_task, InitTask(sources));
-  Findings findings;
   KCD_ASSIGN(TaskWalker walker, TaskWalker::Create(sources, findings));
-  const TaskFields& fields = walker.fields();
-  std::optional<Record> found;
+  walker.Walk(init_task, threads,
+              [&](const Record& record) { return visit(HeadOf(record, walker.fields())); });
+  return {};
+}
+
+Result<TaskHead> FindTask(const TaskSources& sources, uint32_t pid) {
+  std::optional<TaskHead> found;
+  bool incomplete = false;
   for (const bool threads : {false, true}) {
-    walker.Walk(init_task, threads, [&](const Record& record) {
-      if (record.Unsigned(fields.pid) == pid) found = record;
+    Findings findings;
+    KCD_TRY(VisitTasks(sources, threads, findings, [&](const TaskHead& task) {
+      if (task.pid == pid) found = task;
       return !found;
-    });
-    if (found) break;
+    }));
+    if (found) return *found;
+    incomplete = incomplete || findings.incomplete;
   }
-  const std::string name = "process " + std::to_string(pid);
-  if (!found) {
-    return MakeError(ErrorCode::kNotFound,
-                     "no " + name + (findings.incomplete ? " in what is left of the list" : ""));
-  }
-  if ((found->Unsigned(fields.flags) & kKernelThread) != 0) {
+  return MakeError(ErrorCode::kNotFound, "no process " + std::to_string(pid) +
+                                             (incomplete ? " in what is left of the list" : ""));
+}
+
+Status HasMemory(const TaskHead& task) {
+  const std::string name = "process " + std::to_string(task.pid);
+  if (task.kernel_thread) {
     return MakeError(ErrorCode::kInvalidArgument,
                      name + " is a kernel thread: it has no memory of its own");
   }
-  const uint64_t mm = found->Unsigned(fields.mm);
-  if (mm == 0) {
-    const bool exited = (found->Unsigned(fields.exit_state) & (kExitZombie | kExitDead)) != 0;
-    return MakeError(ErrorCode::kInvalidArgument,
-                     name + (exited ? " has exited" : " is exiting") + ": its memory is gone");
-  }
-  return ProcessMemoryReader(sources, findings.notes).RootOf(mm);
+  if (task.mm != 0) return {};
+  return MakeError(ErrorCode::kInvalidArgument,
+                   name + (task.exited ? " has exited" : " is exiting") + ": its memory is gone");
+}
+
+Result<uint64_t> FindProcessRoot(const TaskSources& sources, uint32_t pid) {
+  KCD_ASSIGN(const TaskHead task, FindTask(sources, pid));
+  KCD_TRY(HasMemory(task));
+  std::vector<std::string> notes;
+  return ProcessMemoryReader(sources, notes).RootOf(task.mm);
 }
 
 Result<uint64_t> ProcessRoot(Session& session, uint32_t pid) {
   if (const auto known = session.KnownProcessRoot(pid)) return *known;
-  KCD_ASSIGN(const TaskSources sources, SourcesOf(session));
+  KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
   KCD_ASSIGN(const uint64_t root, FindProcessRoot(sources, pid));
   session.KeepProcessRoot(pid, root);
   return root;
@@ -399,32 +431,29 @@ Result<std::unique_ptr<MemoryView>> OpenProcess(Session& session, uint32_t pid) 
 
 Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options) {
   Session& session = kernel.session();
-  KCD_ASSIGN(const TaskSources sources, SourcesOf(session));
-  KCD_ASSIGN(TaskList list, WalkTasks(sources, options.threads));
-  for (int i = 1; i < kLiveAttempts && session.live() && list.findings.incomplete; ++i) {
-    KCD_ASSIGN(list, WalkTasks(sources, options.threads));
-  }
+  KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
+  KCD_ASSIGN(TaskList list,
+             AskAgainWhileLive(session, [&] { return WalkTasks(sources, options.threads); }));
   if (!options.only.empty()) KCD_TRY(Select(options, list.tasks));
   return list;
 }
 
 Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel) {
   Session& session = kernel.session();
-  KCD_ASSIGN(const TypeCatalog* types, session.Types());
-  KCD_ASSIGN(const uint64_t bytes, types->SizeOf(std::string_view("struct task_struct")));
-  TaskOptions options;
-  options.threads = true;
-  KCD_ASSIGN(const TaskList list, ListTasks(kernel, options));
+  KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
+  KCD_ASSIGN(const uint64_t bytes, sources.types.SizeOf(std::string_view("struct task_struct")));
+  Findings findings;
   std::vector<Range> ranges;
-  const uint64_t page_bytes = session.source().page_bytes();
-  for (const Task& task : list.tasks) {
+  KCD_TRY(VisitTasks(sources, true, findings, [&](const TaskHead& task) {
     for (uint64_t at = task.address; at - task.address < bytes;) {
-      const uint64_t left = std::min(page_bytes - at % page_bytes, task.address + bytes - at);
+      const uint64_t in_page = sources.page_bytes - at % sources.page_bytes;
+      const uint64_t left = std::min(in_page, task.address + bytes - at);
       const auto phys = session.kernel().Translate(VirtAddr{at});
       if (phys.ok()) ranges.push_back({phys.value().value, phys.value().value + left});
       at += left;
     }
-  }
+    return true;
+  }));
   std::vector<PhysRange> memory;
   for (const Range& range : Normalized(std::move(ranges))) {
     memory.push_back({range.begin, range.end});

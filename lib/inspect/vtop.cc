@@ -56,7 +56,7 @@ Result<PageWalk> WalkFor(Session& session, const Target& target) {
 /// step for each page, and for each table's gaps.
 constexpr uint64_t kMaxProcessSteps = uint64_t{1} << 27;
 
-std::string Joined(const std::vector<std::string>& words) {
+std::string JoinedWords(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
@@ -128,7 +128,7 @@ std::string ToText(const TranslationAnswer& answer, const TextStyle& style) {
   Table table({{"LEVEL"}, {"INDEX", true}, {"ENTRY AT"}, {"ENTRY"}, {"KIND"}, {"FLAGS"}});
   for (const TranslationStep& step : answer.steps) {
     table.AddRow({step.level, std::to_string(step.index), HexAddress(step.entry_address),
-                  HexAddress(step.entry), step.kind, Joined(step.flags)});
+                  HexAddress(step.entry), step.kind, JoinedWords(step.flags)});
   }
   return text + table.Text(style);
 }

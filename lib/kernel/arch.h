@@ -57,6 +57,9 @@ struct CpuRegisters {
   uint64_t instruction_pointer = 0;
   uint64_t stack_pointer = 0;
   uint32_t pid = 0;
+  /// All general registers in the order of the machine's struct user_regs_struct, 8 bytes each;
+  /// inside of the note. Empty: the note has not all of them.
+  std::span<const std::byte> general;
 };
 
 /// Stateless; any thread may call.

@@ -31,6 +31,7 @@ constexpr size_t kPrPidOffset = 32;
 constexpr size_t kPrRegOffset = 112;
 constexpr size_t kRipIndex = 16;
 constexpr size_t kRspIndex = 19;
+constexpr size_t kPrRegBytes = 27 * 8;
 
 struct FlagName {
   unsigned bit;
@@ -119,6 +120,9 @@ class X8664 final : public Architecture {
     const bool whole = read(kPrPidOffset, registers.pid) &&
                        read(kPrRegOffset + 8 * kRipIndex, registers.instruction_pointer) &&
                        read(kPrRegOffset + 8 * kRspIndex, registers.stack_pointer);
+    if (prstatus.size() >= kPrRegOffset + kPrRegBytes) {
+      registers.general = prstatus.subspan(kPrRegOffset, kPrRegBytes);
+    }
     return whole ? std::optional(registers) : std::nullopt;
   }
 

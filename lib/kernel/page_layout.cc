@@ -60,11 +60,18 @@ class Needs {
   std::string missing_;
 };
 
+PageKind KindOfMapped(PageClass page_class, bool reserved) {
+  if (page_class == PageClass::kUser) return PageKind::kUser;
+  if (page_class != PageClass::kNone) return PageKind::kCache;
+  return reserved ? PageKind::kReserved : PageKind::kKernel;
+}
+
 }  // namespace
 
+bool PageLayout::TypeTest::in_top_byte() const { return (value & kTypeInTopByte) == 0; }
+
 bool PageLayout::TypeTest::Holds(int32_t mapcount) const {
-  const bool in_top_byte = (value & kTypeInTopByte) == 0;
-  return (in_top_byte ? mapcount & ~kTypeInTopByte : mapcount) == value;
+  return (in_top_byte() ? mapcount & ~kTypeInTopByte : mapcount) == value;
 }
 
 Result<PageLayout> PageLayout::From(const VmcoreInfo& info, uint64_t page_bytes) {
@@ -102,7 +109,8 @@ Result<PageLayout> PageLayout::From(const VmcoreInfo& info, uint64_t page_bytes)
   if (!buddy) needs.Lacks("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)");
   // Slabs keep other things where `mapping` is: they must be told from anonymous pages.
   layout.slab_ = needs.OptionalFlag("PG_slab");
-  if (layout.slab_ == 0 && !type_test("SLAB")) {
+  layout.slab_type_ = type_test("SLAB");
+  if (layout.slab_ == 0 && !layout.slab_type_) {
     needs.Lacks("NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)");
   }
   if (!needs.missing().empty()) {
@@ -140,6 +148,34 @@ bool PageLayout::IsHead(std::span<const std::byte> page) const {
   return (ValueAt<uint64_t>(page, flags_at_) & head_) != 0;
 }
 
+int32_t PageLayout::TypeOf(std::span<const std::byte> page) const {
+  return ValueAt<int32_t>(page, mapcount_at_);
+}
+
+/// Since 6.12 the top byte is a number (4ffca5a96678); before, each type clears a bit of its own,
+/// and a page can be of two (5.10 also marks those that a memory cgroup pays for).
+bool PageLayout::LearnTable(int32_t type) {
+  const bool other = buddy_.Holds(type) || (offline_ && offline_->Holds(type)) ||
+                     (hugetlb_ && hugetlb_->Holds(type)) || (slab_type_ && slab_type_->Holds(type));
+  if (type >= kNoType || other) return false;
+  const auto seen = static_cast<uint32_t>(type);
+  if (buddy_.in_top_byte()) {
+    table_ = seen & ~static_cast<uint32_t>(kTypeInTopByte);
+  } else if (table_ == 0) {
+    table_ = ~seen;
+  } else if ((table_ & ~seen) != 0) {
+    table_ &= ~seen;
+  }
+  return true;
+}
+
+bool PageLayout::IsTable(int32_t type) const {
+  if (table_ == 0) return false;
+  const auto seen = static_cast<uint32_t>(type);
+  if (buddy_.in_top_byte()) return (seen & ~static_cast<uint32_t>(kTypeInTopByte)) == table_;
+  return (table_ & ~seen) == table_;
+}
+
 bool PageLayout::IsHugetlb(uint64_t flags, int32_t mapcount,
                            std::span<const std::byte> next) const {
   if (hugetlb_) return hugetlb_->Holds(mapcount);
@@ -152,10 +188,13 @@ bool PageLayout::IsHugetlb(uint64_t flags, int32_t mapcount,
 PageUse PageLayout::UseOfTyped(int32_t type, std::span<const std::byte> page) const {
   PageUse use;
   if (offline_ && offline_->Holds(type)) use.fault = PageUse::Fault::kOffline;
+  use.kind = IsTable(type) ? PageKind::kPageTable : PageKind::kKernel;
+  if (slab_type_ && slab_type_->Holds(type)) use.kind = PageKind::kSlab;
   if (!buddy_.Holds(type)) return use;
   const auto order = ValueAt<uint64_t>(page, private_at_);
   if (order > kMaxFreeOrder) return use;  // forged, or not what we take it for: kept
   use.page_class = PageClass::kFree;
+  use.kind = PageKind::kFree;
   use.free_order = static_cast<unsigned>(order);
   return use;
 }
@@ -175,10 +214,14 @@ PageUse PageLayout::UseOf(std::span<const std::byte> page, std::span<const std::
     use.fault = PageUse::Fault::kHwPoison;
   } else if (IsHugetlb(flags, mapcount, next)) {
     use.page_class = PageClass::kUser;
+    use.kind = PageKind::kUser;
   } else if (mapcount < kNoType) {
     use = UseOfTyped(mapcount, page);
-  } else if ((flags & slab_) == 0) {
+  } else if ((flags & slab_) != 0) {
+    use.kind = PageKind::kSlab;
+  } else {
     use.page_class = ClassOfMapped(flags, ValueAt<uint64_t>(page, mapping_at_));
+    use.kind = KindOfMapped(use.page_class, (flags & reserved_) != 0);
   }
   return use;
 }

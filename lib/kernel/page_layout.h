@@ -22,6 +22,7 @@ namespace kcoredump {
 struct PageUse {
   enum class Fault : uint8_t { kNone, kHwPoison, kOffline };
   PageClass page_class = PageClass::kNone;
+  PageKind kind = PageKind::kUnknown;
   Fault fault = Fault::kNone;  ///< must not be read
   unsigned free_order = 0;     ///< of the head of a free block: 2^free_order pages are free
 };
@@ -39,6 +40,13 @@ class PageLayout {
   /// What cannot be told on this kernel, a line each: such pages are kept.
   [[nodiscard]] const std::vector<std::string>& unknown() const { return unknown_; }
 
+  /// PG_reserved is no part of VMCOREINFO; BTF has it among the values of enum pageflags.
+  void LearnReserved(uint64_t mask) { reserved_ = mask; }
+  /// Nor is PG_table: `type`, a page_type, stood with a page table. False: it is none of a table.
+  [[nodiscard]] bool LearnTable(int32_t type);
+  /// What stands where a page's type does.
+  [[nodiscard]] int32_t TypeOf(std::span<const std::byte> page) const;
+
   /// The virtual address of the head, when `page` (a struct page at virtual address `address`) is
   /// a tail.
   [[nodiscard]] std::optional<uint64_t> HeadOfTail(std::span<const std::byte> page,
@@ -54,6 +62,7 @@ class PageLayout {
   /// its top byte since (4ffca5a96678).
   struct TypeTest {
     int32_t value = 0;
+    [[nodiscard]] bool in_top_byte() const;
     [[nodiscard]] bool Holds(int32_t mapcount) const;
   };
 
@@ -61,6 +70,7 @@ class PageLayout {
                                std::span<const std::byte> next) const;
   [[nodiscard]] PageClass ClassOfMapped(uint64_t flags, uint64_t mapping) const;
   [[nodiscard]] PageUse UseOfTyped(int32_t type, std::span<const std::byte> page) const;
+  [[nodiscard]] bool IsTable(int32_t type) const;
 
   size_t struct_bytes_ = 0;
   size_t flags_at_ = 0;
@@ -73,7 +83,10 @@ class PageLayout {
   uint64_t head_ = 0;
   uint64_t swapcache_ = 0;  ///< all bits must be set
   uint64_t slab_ = 0;       ///< 0: slabs are a page type
-  uint64_t hwpoison_ = 0;   ///< 0: this kernel has no such pages, or does not tell
+  std::optional<TypeTest> slab_type_;
+  uint64_t reserved_ = 0;  ///< 0: not learnt
+  uint32_t table_ = 0;     ///< of the type: bits that are clear, or its top byte; 0: not learnt
+  uint64_t hwpoison_ = 0;  ///< 0: this kernel has no such pages, or does not tell
   TypeTest buddy_;
   std::optional<TypeTest> offline_;
   std::optional<TypeTest> hugetlb_;  ///< since 6.10 (d99e3140a4d3)

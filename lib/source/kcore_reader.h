@@ -26,8 +26,8 @@ class KcoreReader : public SourceReader {
     flags_.Classify(first, classes);
     return true;
   }
-  bool RankVolatile(PhysAddr first, std::span<PageVolatility> uses) override {
-    flags_.RankVolatile(first, uses);
+  bool TellKinds(PhysAddr first, std::span<PageKind> kinds) override {
+    flags_.TellKinds(first, kinds);
     return true;
   }
   std::optional<PhysAddr> ToPhysical(Location at) const override { return map_->ToPhysical(at); }

@@ -28,9 +28,6 @@ struct PageLabel {
   bool operator==(const PageLabel&) const = default;
 };
 
-/// How soon a page of a live kernel changes, as far as its use tells.
-enum class PageVolatility : uint8_t { kPageTable, kSlab, kOther };
-
 /// One thread's way into a source. Not for use by two threads.
 class SourceReader {
  public:
@@ -53,8 +50,8 @@ class SourceReader {
     return false;
   }
 
-  /// How soon pages from `first` on change, by their use. False: this source does not say.
-  [[nodiscard]] virtual bool RankVolatile(PhysAddr /*first*/, std::span<PageVolatility> /*uses*/) {
+  /// As Classify, finer.
+  [[nodiscard]] virtual bool TellKinds(PhysAddr /*first*/, std::span<PageKind> /*kinds*/) {
     return false;
   }
 

@@ -25,7 +25,8 @@ constexpr bool HasFlag(uint64_t flags, unsigned bit) { return ((flags >> bit) & 
 /// included.
 constexpr unsigned kMaxCompoundOrder = 18;
 
-/// KPF_PRIVATE: after those of the user's header (kernel: include/linux/kernel-page-flags.h).
+/// After those of the user's header (kernel: include/linux/kernel-page-flags.h).
+constexpr unsigned kKpfReserved = 32;
 constexpr unsigned kKpfPrivate = 35;
 
 constexpr size_t kMaxSysfsFileBytes = 4096;
@@ -71,9 +72,22 @@ PageClass ClassFromPageFlags(uint64_t flags) {
   return HasFlag(flags, kKpfPrivate) ? PageClass::kPrivateCache : PageClass::kCache;
 }
 
-PageVolatility VolatilityFromPageFlags(uint64_t flags) {
-  if (HasFlag(flags, KPF_PGTABLE)) return PageVolatility::kPageTable;
-  return HasFlag(flags, KPF_SLAB) ? PageVolatility::kSlab : PageVolatility::kOther;
+PageKind KindFromPageFlags(uint64_t flags) {
+  if (OutcomeFromPageFlags(flags) != PageOutcome::kDirect) return PageKind::kUnknown;
+  switch (ClassFromPageFlags(flags)) {
+    case PageClass::kFree:
+      return PageKind::kFree;
+    case PageClass::kUser:
+      return PageKind::kUser;
+    case PageClass::kCache:
+    case PageClass::kPrivateCache:
+      return PageKind::kCache;
+    default:
+      break;
+  }
+  if (HasFlag(flags, KPF_SLAB)) return PageKind::kSlab;
+  if (HasFlag(flags, KPF_PGTABLE)) return PageKind::kPageTable;
+  return HasFlag(flags, kKpfReserved) ? PageKind::kReserved : PageKind::kKernel;
 }
 
 Result<PageFlagsReader> PageFlagsReader::Open(const std::string& path, uint64_t page_bytes) {
@@ -127,32 +141,33 @@ Status PageFlagsReader::LabelKnown(uint64_t pfn, std::span<PageLabel> labels) {
   return {};
 }
 
-void PageFlagsReader::Classify(PhysAddr first, std::span<PageClass> classes) {
-  std::fill(classes.begin(), classes.end(), PageClass::kNone);
+template <typename Tell>
+void PageFlagsReader::ForEachUse(uint64_t pfn, size_t pages, const Tell& tell) {
   if (!fd_.valid()) return;
-  const uint64_t pfn = first.value / page_bytes_;
-  flags_.resize(classes.size());
+  flags_.resize(pages);
   const auto known = ReadFlags(pfn, flags_);
-  PageClass of_head = PageClass::kNone;
+  uint64_t of_head = uint64_t{1} << KPF_NOPAGE;
   for (size_t i = 0; known.ok() && i < known.value(); ++i) {
     if (!HasFlag(flags_[i], KPF_COMPOUND_TAIL)) {
-      of_head = ClassFromPageFlags(flags_[i]);
+      of_head = flags_[i];
     } else if (i == 0) {
       const auto head = HeadFlags(pfn);
-      if (head.ok()) of_head = ClassFromPageFlags(head.value());
+      if (head.ok() && head.value() != 0) of_head = head.value();
     }
-    classes[i] = of_head;
+    tell(i, of_head);
   }
 }
 
-void PageFlagsReader::RankVolatile(PhysAddr first, std::span<PageVolatility> uses) {
-  std::fill(uses.begin(), uses.end(), PageVolatility::kOther);
-  if (!fd_.valid()) return;
-  flags_.resize(uses.size());
-  const auto known = ReadFlags(first.value / page_bytes_, flags_);
-  for (size_t i = 0; known.ok() && i < known.value(); ++i) {
-    uses[i] = VolatilityFromPageFlags(flags_[i]);
-  }
+void PageFlagsReader::Classify(PhysAddr first, std::span<PageClass> classes) {
+  std::fill(classes.begin(), classes.end(), PageClass::kNone);
+  ForEachUse(first.value / page_bytes_, classes.size(),
+             [&](size_t i, uint64_t flags) { classes[i] = ClassFromPageFlags(flags); });
+}
+
+void PageFlagsReader::TellKinds(PhysAddr first, std::span<PageKind> kinds) {
+  std::fill(kinds.begin(), kinds.end(), PageKind::kUnknown);
+  ForEachUse(first.value / page_bytes_, kinds.size(),
+             [&](size_t i, uint64_t flags) { kinds[i] = KindFromPageFlags(flags); });
 }
 
 bool PageFlagsReader::Covers(PhysAddr last) const {

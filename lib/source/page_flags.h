@@ -21,7 +21,7 @@ namespace kcoredump {
 /// entry tells.
 [[nodiscard]] PageClass ClassFromPageFlags(uint64_t flags);
 
-[[nodiscard]] PageVolatility VolatilityFromPageFlags(uint64_t flags);
+[[nodiscard]] PageKind KindFromPageFlags(uint64_t flags);
 
 /// Reads /proc/kpageflags. Not for use by two threads.
 class PageFlagsReader {
@@ -39,13 +39,14 @@ class PageFlagsReader {
 
   /// What pages from `first` on are used for. What cannot be asked for has no class.
   void Classify(PhysAddr first, std::span<PageClass> classes);
-
-  /// The same of how soon they change; a tail of a compound page counts as kOther.
-  void RankVolatile(PhysAddr first, std::span<PageVolatility> uses);
+  void TellKinds(PhysAddr first, std::span<PageKind> kinds);
 
  private:
   [[nodiscard]] Result<uint64_t> HeadFlags(uint64_t pfn) const;
   [[nodiscard]] Result<size_t> ReadFlags(uint64_t pfn, std::span<uint64_t> flags) const;
+  /// Calls `tell(index, flags)` for `pages` pages, of a tail with its head's flags.
+  template <typename Tell>
+  void ForEachUse(uint64_t pfn, size_t pages, const Tell& tell);
   [[nodiscard]] Status LabelKnown(uint64_t pfn, std::span<PageLabel> labels);
 
   UniqueFd fd_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "space/page_cache.h"
 
+#include "base/no_throw.h"
+
 namespace kcoredump {
 
 size_t CachedBlock::memory_bytes() const {
@@ -18,16 +20,45 @@ PageCache::Shard& PageCache::ShardOf(uint64_t begin) {
 std::shared_ptr<const CachedBlock> PageCache::Find(uint64_t begin) {
   Shard& shard = ShardOf(begin);
   const std::lock_guard lock(shard.mutex);
+  return FindIn(shard, begin);
+}
+
+void PageCache::Insert(std::shared_ptr<const CachedBlock> block) {
+  Shard& shard = ShardOf(block->phys.begin);
+  const std::lock_guard lock(shard.mutex);
+  InsertInto(shard, std::move(block));
+}
+
+Result<std::shared_ptr<const CachedBlock>> PageCache::Get(const Range& phys,
+                                                          const FillBlock& fill) {
+  Shard& shard = ShardOf(phys.begin);
+  std::unique_lock lock(shard.mutex);
+  for (;;) {
+    auto found = FindIn(shard, phys.begin);
+    // Where a capture ended, blocks of different lengths begin at the same place.
+    if (found != nullptr && found->phys.end >= phys.end) return found;
+    if (!shard.filling.contains(phys.begin)) break;
+    shard.filled.wait(lock);
+  }
+  shard.filling.insert(phys.begin);
+  lock.unlock();
+  auto block = WithoutThrowing(fill);
+  lock.lock();
+  shard.filling.erase(phys.begin);
+  shard.filled.notify_all();
+  if (block.ok()) InsertInto(shard, block.value());
+  return block;
+}
+
+std::shared_ptr<const CachedBlock> PageCache::FindIn(Shard& shard, uint64_t begin) {
   const auto found = shard.by_begin.find(begin);
   if (found == shard.by_begin.end()) return nullptr;
   shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
   return *found->second;
 }
 
-void PageCache::Insert(std::shared_ptr<const CachedBlock> block) {
-  Shard& shard = ShardOf(block->phys.begin);
+void PageCache::InsertInto(Shard& shard, std::shared_ptr<const CachedBlock> block) const {
   const size_t bytes = block->memory_bytes();
-  const std::lock_guard lock(shard.mutex);
   if (bytes > shard_bytes_ || shard.by_begin.contains(block->phys.begin)) return;
   while (shard.bytes + bytes > shard_bytes_) {
     shard.bytes -= shard.recent.back()->memory_bytes();

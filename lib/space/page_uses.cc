@@ -99,6 +99,13 @@ uint64_t PageUses::FreeFromBefore(uint64_t pfn) {
   return 0;
 }
 
+bool PageUses::LearnTable(PhysAddr table) {
+  std::vector<std::byte> page(layout_.struct_bytes());
+  const auto run = memmap_.At(table.value / page_bytes_);
+  return run.ok() && kernel_.Read(run.value().address, page).ok() &&
+         layout_.LearnTable(layout_.TypeOf(page));
+}
+
 void PageUses::TellRun(uint64_t pfn, const MemmapRun& run, std::span<PageUse> uses) {
   const size_t bytes = layout_.struct_bytes();
   // One more, where a head keeps what it has no room for.
@@ -119,6 +126,7 @@ void PageUses::TellRun(uint64_t pfn, const MemmapRun& run, std::span<PageUse> us
     if (free_left != 0) {
       --free_left;
       uses[i].page_class = PageClass::kFree;
+      uses[i].kind = PageKind::kFree;
       continue;
     }
     const uint64_t address = run.address + i * bytes;

@@ -37,6 +37,11 @@ class PageUses {
   /// what it is taken for, and nothing that Tell says counts.
   [[nodiscard]] Status Prove();
 
+  /// As PageLayout's; to be learnt before Tell.
+  void LearnReserved(uint64_t mask) { layout_.LearnReserved(mask); }
+  /// The page at `table` is a page table of a process. False: nothing was learnt from it.
+  [[nodiscard]] bool LearnTable(PhysAddr table);
+
   /// As PageLayout's.
   [[nodiscard]] const std::vector<std::string>& unknown() const { return layout_.unknown(); }
 

@@ -76,24 +76,22 @@ Status PhysicalSpace::LoadBlock(uint64_t address) {
   const Range phys = source_->BlockAround(PhysAddr{address});
   block_ = nullptr;
   if (!phys.Contains(address)) return {};
-  block_ = cache_->Find(phys.begin);
-  // Where a capture ended, blocks of different lengths begin at the same place.
-  if (block_ != nullptr && block_->phys.Contains(address)) return {};
-  KCD_ASSIGN(block_, Fill(phys));
-  cache_->Insert(block_);
+  KCD_ASSIGN(block_, cache_->Get(phys, [&] { return Fill(phys); }));
   return {};
 }
 
 Result<std::shared_ptr<const CachedBlock>> PhysicalSpace::Fill(const Range& phys) {
   auto block = std::make_shared<CachedBlock>();
   block->phys = phys;
-  block->content.resize(phys.size());
+  // Most blocks are zero: memory of their own, which the kernel would have to clear, is for others.
+  if (filling_.size() < phys.size()) filling_.resize(phys.size());
+  const auto content = std::span(filling_).first(phys.size());
   ReadReport report;
-  KCD_TRY(reader_->Read(PhysAddr{phys.begin}, block->content, report));
+  KCD_TRY(reader_->Read(PhysAddr{phys.begin}, content, report));
   for (const PageRun& run : report.runs) {
     if (IsHole(run.outcome) && !run.is_known_zero()) block->holes.push_back(run);
   }
-  if (IsZero(block->content)) block->content = {};
+  if (!IsZero(content)) block->content.assign(content.begin(), content.end());
   return std::shared_ptr<const CachedBlock>(std::move(block));
 }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "source/memory_source.h"
 #include "source/range_reader.h"
@@ -35,6 +36,7 @@ class PhysicalSpace : public MemoryView {
   std::unique_ptr<RangeReader> reader_;
   std::shared_ptr<PageCache> cache_;          ///< nullptr: none
   std::shared_ptr<const CachedBlock> block_;  ///< the one last read from
+  std::vector<std::byte> filling_;            ///< where the next block is read to
 };
 
 /// "the page at physical 0x… is offline …" as an error.

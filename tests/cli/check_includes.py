@@ -26,6 +26,7 @@ RESERVED = [
     ("zlib.h", "lib/format/codec*"), ("lzma.h", "lib/format/codec*"),
     ("lzo/*", "lib/format/codec*"), ("snappy*.h", "lib/format/codec*"),
     ("bpf/*", "lib/symbol/*"), ("capstone/*", "lib/inspect/disassembler*"), ("CLI/*", "cmd/*"),
+    ("fuse*", "lib/serve/mount_fuse*"), ("png.h", "lib/inspect/map_png*"),
 ]
 CMD_SYSTEM_FOLDERS = {"sys", "linux", "asm", "CLI"}
 

@@ -15,9 +15,13 @@ endfunction()
 add_cli_test(includes check_includes.py 60 ${CMAKE_SOURCE_DIR})
 add_cli_test(completions check_completions.py 120 $<TARGET_FILE:kcoredump>
              ${CMAKE_SOURCE_DIR}/completions)
-foreach(name capture convert dis exit_statuses export formats inspect print read schema search)
+foreach(name capture convert dis exit_statuses export formats inspect map mount print read report
+        responder schema search serve)
   add_cli_test(${name} test_${name}.py 180 $<TARGET_FILE:kcoredump>)
 endforeach()
+if(KCOREDUMP_PEERS)
+  add_cli_test(browser test_browser.py 300 $<TARGET_FILE:kcoredump>)
+endif()
 if(NOT KCOREDUMP_SANITIZE)  # a sanitizer's shadow is no measure of the program
   add_cli_test(memory test_memory.py 300 $<TARGET_FILE:kcoredump>)
   set_tests_properties(cli.memory PROPERTIES RUN_SERIAL ON)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cli
 import elf_core
 from elf_core import PAGE, Core, Load
+from gdb_client import Client, Server
 
 VALIDATOR = Path(__file__).resolve().parents[1] / "support/validate_json.py"
 DEBIAN_PYTHON = "/usr/bin/python3"  # where Debian's python3-jsonschema is
@@ -83,6 +84,14 @@ class Schemas(JsonTestCase):
             ("read", "document", cli.run("read", "phys:0x1000", "--json", "-f", whole).text),
             ("search", "document", cli.run("search", "a", "--json", "-f", whole).text),
             ("search", "line", cli.run("search", "a", "--json-lines", "-f", whole).text)), 20)
+
+    def test_a_server_s_lines(self):
+        with Server(elf_core.small_core().write(self.path("core")), "--listen", "127.0.0.1:0") as server:
+            with Client(server.address) as client:
+                client.ask("?")
+            server.end()
+        lines = "".join(json.dumps(event) + "\n" for event in server.events)
+        self.assertGreaterEqual(self.validate(("serve", "document", lines)), 3)
 
     def test_json_lines_hold_what_json_holds(self):
         core = self.whole_core()

@@ -18,10 +18,13 @@
 #include "inspect/disassembler.h"
 #include "kcoredump/inspect.h"
 #include "kernel/vmcoreinfo.h"
+#include "serve/gdb_stub.h"
+#include "serve/packet.h"
 #include "source/iomem.h"
 #include "source/memory_map.h"
 #include "support/elf_builder.h"
 #include "support/fake_source.h"
+#include "support/fake_target.h"
 #include "support/files.h"
 #include "support/kdump_builder.h"
 #include "support/lime_builder.h"
@@ -237,6 +240,39 @@ std::vector<Bytes> CodeSeeds() {
       ToBytes("\x3f\x23\x03\xd5\x02\x01\x21\xb8\x01\x8c\x40\xf9\x01\x01\x01\x94")};
 }
 
+/// What a debugger's client may send, packet after packet.
+void FuzzPackets(std::span<const std::byte> input) {
+  FakeTarget target;
+  GdbStub stub(target);
+  PacketParser parser;
+  std::string_view bytes = AsText(input);
+  while (const auto event = parser.Next(bytes)) {
+    if (event->kind != PacketKind::kPacket) continue;
+    const StubReply reply = stub.Answer(event->content);
+    Require(reply.content.size() <= kMaxPacketBytes, "an answer fits into a packet");
+    PacketParser back;
+    const std::string packet = MakePacket(reply.content);
+    std::string_view rest = packet;
+    const auto parsed = back.Next(rest);
+    Require(parsed && parsed->kind == PacketKind::kPacket && rest.empty(), "an answer is a packet");
+  }
+}
+
+std::vector<Bytes> PacketSeeds() {
+  std::vector<Bytes> seeds;
+  for (const char* content :
+       {"?", "g", "p10", "mffff888000001000,40", "Hg2a", "T1", "qSupported:swbreak+",
+        "qXfer:features:read:target.xml:0,ffb", "qXfer:threads:read::0,ffb",
+        "qXfer:memory-map:read::0,ffb", "qThreadExtraInfo,1", "qfThreadInfo", "qRcmd,7073",
+        "qMemoryRegionInfo:800000000000", "qThreadStopInfo2a", "X1000,4:}]ab", "vCont;c:1",
+        "Z0,1000,1", "D"}) {
+    const std::string packets = MakePacket("qfThreadInfo") + "+" + MakePacket(content);
+    const auto bytes = std::as_bytes(std::span(packets));
+    seeds.emplace_back(bytes.begin(), bytes.end());
+  }
+  return seeds;
+}
+
 constexpr std::array kTargets = {
     FuzzTarget{.name = "elf", .run = FuzzElf, .seeds = ElfSeeds},
     FuzzTarget{.name = "snapshot", .run = FuzzImage, .seeds = SnapshotSeeds},
@@ -249,6 +285,7 @@ constexpr std::array kTargets = {
     FuzzTarget{.name = "vmcoreinfo", .run = FuzzVmcoreinfo, .seeds = VmcoreinfoSeeds},
     FuzzTarget{.name = "trailer", .run = FuzzTrailer, .seeds = TrailerSeeds},
     FuzzTarget{.name = "code", .run = FuzzCode, .seeds = CodeSeeds},
+    FuzzTarget{.name = "packets", .run = FuzzPackets, .seeds = PacketSeeds},
 };
 
 }  // namespace

@@ -2,10 +2,11 @@
 # Debian packages, for scripts to source. Installs only what is missing, as root or with sudo.
 
 BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev liblzo2-dev libsnappy-dev
-  libxxhash-dev libbpf-dev libre2-dev libcapstone-dev libcli11-dev nlohmann-json3-dev"
+  libxxhash-dev libfuse3-dev libbpf-dev libre2-dev libcapstone-dev libpng-dev libcli11-dev
+  nlohmann-json3-dev"
 VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring kexec-tools
   python3"
-TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev
+TEST_PACKAGES="python3 zstd makedumpfile gdb python3-libkdumpfile python3-drgn libgtest-dev libfuse3-dev fuse3
   bsdextrautils fish zsh procps abigail-tools dpkg-dev file man-db pkgconf python3-jsonschema"
 BENCH_PACKAGES="makedumpfile time zstd libbenchmark-dev libkdumpfile-dev libgtest-dev"
 

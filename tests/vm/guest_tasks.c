@@ -14,6 +14,7 @@
  *   other     uid 1234, with arguments of odd characters, an empty one last
  *   long      arguments of more than a page
  *   huge      16 MiB in pages as large as the kernel gives, and 1 MiB it may not touch
+ *   opener    holds files, sockets and mappings of every sort (guest_opener.c)
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,6 +31,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "guest_opener.h"
 
 enum {
   kReadyFd = 9,
@@ -150,6 +153,12 @@ static void Huge(void) {
   Stay();
 }
 
+static void Opener(void) {
+  OpenEverything();
+  Ready();
+  Stay();
+}
+
 /* "return 0" as a socket filter; its file descriptor keeps it. */
 static void LoadBpfProgram(void) {
   static const struct bpf_insn kProgram[] = {
@@ -170,7 +179,7 @@ static const struct {
   void (*body)(void);
 } kTasks[] = {{"threads", Threads}, {"leader", Leader},   {"zombie", Zombie}, {"stopped", Stopped},
               {"traced", Traced},   {"waiting", Waiting}, {"title", Title},   {"other", Other},
-              {"long", Long},       {"huge", Huge}};
+              {"long", Long},       {"huge", Huge},     {"opener", Opener}};
 
 int main(int argc, char** argv) {
   g_arguments = argv;

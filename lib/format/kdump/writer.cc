@@ -1,39 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "format/kdump/writer.h"
 
-#include <elf.h>
-
-#include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <deque>
 
-#include "base/bytes.h"
-#include "base/checked.h"
 #include "base/try.h"
 #include "format/flattened/sink.h"
 #include "format/kdump/encoder.h"
 #include "format/kdump/format.h"
+#include "format/kdump/head.h"
 #include "format/kdump/table_writer.h"
-#include "format/kdump/uts_name.h"
 #include "format/write_log.h"
 
 namespace kcoredump {
 
 namespace {
-
-constexpr uint64_t kNsInASecond = 1'000'000'000;
-
-/// NUMBER(phys_base) of x86; 0: there is none. Only kernel/ parses VMCOREINFO as a whole.
-uint64_t PhysBaseOf(std::string_view vmcoreinfo) {
-  static constexpr std::string_view kKey = "NUMBER(phys_base)=";
-  const size_t at = vmcoreinfo.find(kKey);
-  if (at == std::string_view::npos) return 0;
-  const std::string_view digits = vmcoreinfo.substr(at + kKey.size());
-  int64_t value = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return static_cast<uint64_t>(value);
-}
 
 /// A batch of pages that the kernel may not have taken yet.
 struct PendingPages {
@@ -47,10 +28,10 @@ class KdumpWriter : public ImageWriter {
  public:
   KdumpWriter(const WriteRequest& request, ByteSink* sink)
       : source_(*request.source),
+        head_(source_, request.dump_level),
         sink_(sink),
         page_bytes_(source_.page_bytes()),
-        status_(request.codec ? KdumpFlagOf(*request.codec) : 0),
-        dump_level_(request.dump_level | source_.Facts().dump_level.value_or(0)) {}
+        status_(request.codec ? KdumpFlagOf(*request.codec) : 0) {}
 
   Status Begin() override;
   Status Append(const EncodedBatch& batch) override;
@@ -62,108 +43,34 @@ class KdumpWriter : public ImageWriter {
   uint64_t zero_pages() const override { return log_.now().zero_pages; }
 
  private:
-  [[nodiscard]] uint64_t PhysBase(std::string_view vmcoreinfo) const {
-    return source_.PhysBase().value_or(PhysBaseOf(vmcoreinfo));
-  }
-  [[nodiscard]] KdumpMainHeader MainHeader() const;
-  [[nodiscard]] std::vector<std::byte> SubHeader() const;
   [[nodiscard]] Status WriteMemoryBitmap(uint64_t offset);
   [[nodiscard]] Status Settle(uint64_t taken_bytes);
 
   const MemorySource& source_;
+  KdumpHead head_;
   ByteSink* sink_;
   uint64_t page_bytes_;
   uint32_t status_;
-  uint32_t dump_level_;
-  char utsname_[kUtsFields][kUtsBytes] = {};
-  uint64_t started_utc_ns_ = 0;
-  uint64_t max_pfn_ = 0;
-  uint64_t bitmap_bytes_ = 0;  ///< of each, in whole blocks
-  uint64_t sub_blocks_ = 0;
-  uint64_t zero_page_offset_ = 0;
   std::optional<BitmapWriter> dumped_;
   std::optional<DescriptorWriter> descriptors_;
   std::deque<PendingPages> pending_;
   WriteLog log_;
 };
 
-KdumpMainHeader KdumpWriter::MainHeader() const {
-  KdumpMainHeader header;
-  std::memcpy(header.signature, kKdumpSignature, sizeof(header.signature));
-  header.version = kLatestKdumpVersion;
-  std::memcpy(header.utsname, utsname_, sizeof(utsname_));
-  header.seconds = static_cast<int64_t>(started_utc_ns_ / kNsInASecond);
-  header.microseconds = static_cast<int64_t>(started_utc_ns_ % kNsInASecond / 1000);
-  header.status = status_;
-  header.block_bytes = static_cast<int32_t>(page_bytes_);
-  header.sub_header_blocks = static_cast<int32_t>(sub_blocks_);
-  header.bitmap_blocks = static_cast<uint32_t>(2 * bitmap_bytes_ / page_bytes_);
-  header.max_mapnr = static_cast<uint32_t>(std::min<uint64_t>(max_pfn_, UINT32_MAX));
-  header.total_ram_blocks = static_cast<uint32_t>(
-      std::min<uint64_t>(source_.map().ram_bytes() / page_bytes_, UINT32_MAX));
-  header.nr_cpus = 1;
-  if (const auto notes = source_.notes().Parse(); notes.ok()) {
-    header.nr_cpus = static_cast<int32_t>(
-        std::max<size_t>(1, static_cast<size_t>(std::count_if(
-                                notes.value().begin(), notes.value().end(), [](const Note& note) {
-                                  return note.owner == "CORE" && note.type == NT_PRSTATUS;
-                                }))));
-  }
-  return header;
-}
-
-/// The sub header and, behind it, the source's notes, VMCOREINFO among them.
-std::vector<std::byte> KdumpWriter::SubHeader() const {
-  const std::span<const std::byte> notes = source_.notes().bytes();
-  const std::string vmcoreinfo = VmcoreinfoText(source_);
-  KdumpSubHeader header;
-  header.dump_level = static_cast<int32_t>(dump_level_);
-  header.phys_base = PhysBase(vmcoreinfo);
-  header.end_pfn = max_pfn_;
-  header.end_pfn_64 = max_pfn_;
-  header.max_mapnr_64 = max_pfn_;
-  if (!notes.empty()) {
-    header.offset_note = page_bytes_ + sizeof(header);
-    header.size_note = notes.size();
-  }
-  const size_t inside = AsText(notes).find(vmcoreinfo);
-  if (!vmcoreinfo.empty() && inside != std::string_view::npos) {
-    header.offset_vmcoreinfo = header.offset_note + inside;
-    header.size_vmcoreinfo = vmcoreinfo.size();
-  }
-  ByteWriter writer;
-  writer.Write(header);
-  writer.Append(notes);
-  return std::move(writer.bytes());
-}
-
 /// Everything up to the pages: headers, the bitmap of memory, and room for what the end knows.
 Status KdumpWriter::Begin() {
-  const std::string vmcoreinfo = VmcoreinfoText(source_);
-  FillUtsName(source_, vmcoreinfo, PhysBase(vmcoreinfo), utsname_);
-  const std::vector<Segment>& ram = source_.map().ram();
-  max_pfn_ = ram.empty() ? 0 : ram.back().PhysRange().end / page_bytes_;
-  bitmap_bytes_ = AlignUp((max_pfn_ + 7) / 8, page_bytes_);
-  std::vector<std::byte> sub_header = SubHeader();
-  sub_blocks_ = AlignUp(sub_header.size(), page_bytes_) / page_bytes_;
-  sub_header.resize(sub_blocks_ * page_bytes_);
-  const uint64_t bitmaps = (1 + sub_blocks_) * page_bytes_;
-  const uint64_t descriptors = bitmaps + 2 * bitmap_bytes_;
-  const uint64_t pages = source_.map().ram_bytes() / page_bytes_;
-  zero_page_offset_ = AlignUp(descriptors + pages * sizeof(PageDescriptor), page_bytes_);
-  KCD_TRY(sink_->Reserve(zero_page_offset_));
-
-  std::vector<std::byte> head(page_bytes_);
-  const KdumpMainHeader main = MainHeader();
-  std::memcpy(head.data(), &main, sizeof(main));
-  KCD_TRY(sink_->Write(head));
-  KCD_TRY(sink_->Write(sub_header));
+  KCD_TRY(sink_->Reserve(head_.pages()));
+  std::vector<std::byte> first(page_bytes_);
+  const KdumpMainHeader main = head_.MainHeader(status_, 0);
+  std::memcpy(first.data(), &main, sizeof(main));
+  KCD_TRY(sink_->Write(first));
+  KCD_TRY(sink_->Write(head_.sub_header()));
   // What is patched later, and then the page that stands for all pages of zeros.
-  KCD_TRY(sink_->Skip(zero_page_offset_ - bitmaps + page_bytes_));
-  KCD_TRY(WriteMemoryBitmap(bitmaps));
-  dumped_.emplace(sink_, bitmaps + bitmap_bytes_);
-  descriptors_.emplace(sink_, descriptors);
-  log_.Begin(zero_page_offset_ + page_bytes_);
+  KCD_TRY(sink_->Skip(head_.pages() - head_.memory_bitmap() + page_bytes_));
+  KCD_TRY(WriteMemoryBitmap(head_.memory_bitmap()));
+  dumped_.emplace(sink_, head_.dumped_bitmap());
+  descriptors_.emplace(sink_, head_.descriptors());
+  log_.Begin(head_.pages() + page_bytes_);
   return {};
 }
 
@@ -209,7 +116,7 @@ Status KdumpWriter::Settle(uint64_t taken_bytes) {
       KCD_TRY(dumped_->Set(batch.first_pfn + i));
       const bool zero = page.zero_pages != 0;
       KCD_TRY(descriptors_->Add(
-          {.offset = zero ? zero_page_offset_ : offset,
+          {.offset = zero ? head_.pages() : offset,
            .bytes = zero ? static_cast<uint32_t>(page_bytes_) : page.encoded_bytes,
            .flags = page.flags}));
       offset += page.encoded_bytes;
@@ -224,8 +131,7 @@ Status KdumpWriter::Finish(const Trailer& trailer) {
   KCD_TRY(dumped_->Finish());
   KCD_TRY(descriptors_->Finish());
   if (!trailer.complete) status_ |= kKdumpIncomplete;
-  started_utc_ns_ = trailer.started_utc_ns;
-  const KdumpMainHeader main = MainHeader();
+  const KdumpMainHeader main = head_.MainHeader(status_, trailer.started_utc_ns);
   KCD_TRY(sink_->Patch(0, std::as_bytes(std::span(&main, 1))));
   return sink_->Flush();
 }

@@ -89,6 +89,47 @@ TEST_F(PageLayoutTest, ASlabThatLooksAnonymousIsKept) {
   EXPECT_EQ(New({.mapping = 3, .mapcount = -184549376}).page_class, PageClass::kNone);
 }
 
+TEST_F(PageLayoutTest, KindsAreFinerThanClasses) {
+  EXPECT_EQ(Old({}).kind, PageKind::kKernel);
+  EXPECT_EQ(Old({.flags = 1 << 9, .mapping = 3}).kind, PageKind::kSlab);
+  EXPECT_EQ(New({.mapping = 3, .mapcount = -184549376}).kind, PageKind::kSlab);
+  EXPECT_EQ(Old({.order = 3, .mapcount = -129}).kind, PageKind::kFree);
+  EXPECT_EQ(Old({.flags = 1 << 4 | 1 << 13}).kind, PageKind::kCache);
+  EXPECT_EQ(New({.flags = 64, .mapcount = -201326592}).kind, PageKind::kUser);
+}
+
+TEST_F(PageLayoutTest, ReservedPagesAreToldOnceTheBitIsLearnt) {
+  EXPECT_EQ(Old({.flags = 1 << 12}).kind, PageKind::kKernel);
+  old_.LearnReserved(1 << 12);
+  EXPECT_EQ(Old({.flags = 1 << 12}).kind, PageKind::kReserved);
+  EXPECT_EQ(Old({}).kind, PageKind::kKernel);
+}
+
+TEST_F(PageLayoutTest, TablesThatClearABitAreKnownByIt) {
+  constexpr int32_t kTable = ~0x400;
+  constexpr int32_t kPaidFor = ~0x200;  // 5.10's PG_kmemcg
+  EXPECT_EQ(Old({.mapcount = kTable}).kind, PageKind::kKernel);
+  EXPECT_TRUE(old_.LearnTable(kTable & kPaidFor));
+  EXPECT_TRUE(old_.LearnTable(kTable));
+  EXPECT_EQ(Old({.mapcount = kTable}).kind, PageKind::kPageTable);
+  EXPECT_EQ(Old({.mapcount = kTable & kPaidFor}).kind, PageKind::kPageTable);
+  EXPECT_EQ(Old({.mapcount = kPaidFor}).kind, PageKind::kKernel);
+  EXPECT_EQ(Old({.mapcount = -1}).kind, PageKind::kKernel);
+}
+
+TEST_F(PageLayoutTest, TablesThatHaveANumberAreKnownByIt) {
+  constexpr int32_t kTable = -234881024;  // 0xf2 in the top byte
+  EXPECT_TRUE(new_.LearnTable(kTable | 7));
+  EXPECT_EQ(New({.mapcount = kTable | 0x123}).kind, PageKind::kPageTable);
+  EXPECT_EQ(New({.mapcount = -218103808}).kind, PageKind::kKernel) << "PGTY_guard";
+}
+
+TEST_F(PageLayoutTest, NothingIsLearntFromAPageOfAnotherType) {
+  for (const int32_t type : {-1, 0, 5, -129, -257}) EXPECT_FALSE(old_.LearnTable(type)) << type;
+  EXPECT_FALSE(new_.LearnTable(-184549376)) << "a slab";
+  EXPECT_FALSE(new_.LearnTable(-201326592)) << "hugetlb";
+}
+
 TEST_F(PageLayoutTest, HugetlbIsKnownByDestructorOrType) {
   EXPECT_EQ(Old({.flags = 65536}, {.dtor = 2}).page_class, PageClass::kUser);
   EXPECT_EQ(Old({.flags = 65536}, {.dtor = 1}).page_class, PageClass::kNone);

@@ -47,6 +47,31 @@ TEST(ClassFromPageFlags, IsMakedumpfiles) {
   EXPECT_EQ(ClassFromPageFlags(lru | Bit(19)), PageClass::kNone) << "a hole is no choice";
 }
 
+TEST(KindFromPageFlags, TellsTheKernelsOwnPagesApart) {
+  const uint64_t lru = Bit(5);
+  EXPECT_EQ(KindFromPageFlags(0), PageKind::kKernel);
+  EXPECT_EQ(KindFromPageFlags(Bit(10)), PageKind::kFree);
+  EXPECT_EQ(KindFromPageFlags(lru), PageKind::kCache);
+  EXPECT_EQ(KindFromPageFlags(lru | Bit(35)), PageKind::kCache);
+  EXPECT_EQ(KindFromPageFlags(lru | Bit(12)), PageKind::kUser);
+  EXPECT_EQ(KindFromPageFlags(Bit(7)), PageKind::kSlab);
+  EXPECT_EQ(KindFromPageFlags(Bit(26)), PageKind::kPageTable);
+  EXPECT_EQ(KindFromPageFlags(Bit(32)), PageKind::kReserved);
+  EXPECT_EQ(KindFromPageFlags(Bit(19)), PageKind::kUnknown) << "the label says what it is";
+}
+
+TEST(PageFlagsReader, TailsAreOfTheirHeadsKind) {
+  const std::vector<uint64_t> flags = {Bit(15) | Bit(7), Bit(16), Bit(16), Bit(26)};
+  const test::MemoryFile file(std::as_bytes(std::span(flags)));
+  auto reader = PageFlagsReader::Open(file.path(), kPage);
+  ASSERT_TRUE(reader.ok());
+  std::vector<PageKind> kinds(4);
+  reader.value().TellKinds(PhysAddr{kPage}, kinds);
+  EXPECT_EQ(kinds, (std::vector{PageKind::kSlab, PageKind::kSlab, PageKind::kPageTable,
+                                PageKind::kUnknown}))
+      << "the last is past the end";
+}
+
 PageFlagsReader Opened(const std::string& path) {
   auto reader = PageFlagsReader::Open(path, kPage);
   EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);

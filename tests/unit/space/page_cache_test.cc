@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <new>
 #include <thread>
 
 namespace kcoredump {
@@ -69,6 +72,49 @@ TEST(PageCache, ABlockLargerThanTheCacheIsNotKept) {
   PageCache cache(kBlockBytes);
   cache.Insert(Block(1));
   EXPECT_EQ(cache.Find(kBlockBytes), nullptr);
+}
+
+TEST(PageCache, ThreadsThatWantOneBlockFillItOnce) {
+  PageCache cache(16 << 20);
+  std::atomic<unsigned> fills{0};
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned t = 0; t < 8; ++t) {
+      threads.emplace_back([&] {
+        const auto block = cache.Get(Block(3)->phys, [&] {
+          ++fills;
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          return Result(std::shared_ptr<const CachedBlock>(Block(3)));
+        });
+        ASSERT_TRUE(block.ok());
+        EXPECT_EQ(block.value()->content[0], std::byte(3));
+      });
+    }
+  }
+  EXPECT_EQ(fills, 1u);
+}
+
+TEST(PageCache, ABlockThatCouldNotBeFilledIsTriedAgain) {
+  PageCache cache(16 << 20);
+  const auto failed = cache.Get(Block(3)->phys, []() -> Result<std::shared_ptr<const CachedBlock>> {
+    throw std::bad_alloc();
+  });
+  ASSERT_FALSE(failed.ok());
+  const auto filled = cache.Get(
+      Block(3)->phys, [] { return Result(std::shared_ptr<const CachedBlock>(Block(3))); });
+  EXPECT_TRUE(filled.ok());
+}
+
+TEST(PageCache, ALongerBlockThanTheOneKeptIsFilled) {
+  PageCache cache(16 << 20);
+  cache.Insert(Block(3));
+  const auto longer = cache.Get({3 * kBlockBytes, 5 * kBlockBytes}, [] {
+    auto block = std::make_shared<CachedBlock>();
+    block->phys = {3 * kBlockBytes, 5 * kBlockBytes};
+    return Result(std::shared_ptr<const CachedBlock>(std::move(block)));
+  });
+  ASSERT_TRUE(longer.ok());
+  EXPECT_EQ(longer.value()->phys.end, 5 * kBlockBytes);
 }
 
 TEST(PageCache, ManyThreads) {

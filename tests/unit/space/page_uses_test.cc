@@ -101,6 +101,29 @@ TEST_F(PageUsesTest, TailsAreWhatTheirHeadIs) {
   }
 }
 
+TEST_F(PageUsesTest, KindsOfTheKernelsOwnPages) {
+  PutFree(8, 3);
+  PutFlags(20, 1 << 9);   // slab
+  PutFlags(21, 1 << 12);  // what BTF calls PG_reserved
+  PutMapcount(22, ~0x200);
+  PutMapcount(23, ~0x200);
+  std::vector<PageUse> uses(32);
+  auto made = Make();
+  ASSERT_TRUE(made.ok());
+  made.value()->LearnReserved(1 << 12);
+  EXPECT_TRUE(made.value()->LearnTable(PhysAddr{23 * kPage}));
+  EXPECT_FALSE(made.value()->LearnTable(PhysAddr{20 * kPage}));
+  EXPECT_FALSE(made.value()->LearnTable(PhysAddr{uint64_t{1} << 50}));
+  made.value()->Tell(PhysAddr{0}, uses);
+  EXPECT_EQ(uses[9].kind, PageKind::kFree);
+  EXPECT_EQ(uses[20].kind, PageKind::kSlab);
+  EXPECT_EQ(uses[21].kind, PageKind::kReserved);
+  EXPECT_EQ(uses[22].kind, PageKind::kPageTable);
+  EXPECT_EQ(uses[24].kind, PageKind::kKernel);
+  made.value()->Tell(PhysAddr{uint64_t{1} << 50}, uses);
+  EXPECT_EQ(uses[0].kind, PageKind::kUnknown);
+}
+
 TEST_F(PageUsesTest, ATailWithoutAHeadIsKept) {
   PutTail(40, 39);            // no head there
   PutTail(50, 0x7fffffffff);  // not even memory

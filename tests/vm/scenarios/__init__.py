@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The VM tests: one function a scenario, each given a Context."""
 
-from . import crash, damage, filters, foreign, formats, holes, hotplug, inspect, live, peers, refusal, stale
+from . import crash, damage, filters, folder, foreign, formats, holes, hotplug, inspect, live, peers, refusal, stale
 
 
 def _live(la57):
@@ -27,6 +27,7 @@ SCENARIOS = {
     "panic": crash.panic,
     "formats": formats.run,
     "filters": filters.run,
+    "folder": folder.run,
     "foreign": foreign.run,
     "inspect": inspect.run,
     "peers": peers.run,

@@ -10,6 +10,7 @@ import subprocess
 from vmlab import disk, initramfs
 from vmlab.errors import LabError, check
 
+from . import debuggers
 from .context import capture, check_accounts, zstd_test
 
 CRASH_CMDLINE = "console=ttyS0 quiet loglevel=1 panic=-1 irqpoll nr_cpus=1 reset_devices"
@@ -34,8 +35,10 @@ def panic(context):
     image = disk.make_ext4(context.folder / "disk", 1024, content)
     files = kexec_files()
     loader = next(path.name for path in files if path.name.startswith("ld-linux"))
-    with context.guest(files, disks=[image], memory=1024, cpus=2, cmdline="crashkernel=256M") as guest:
+    with context.guest(files, disks=[image], memory=1024, cpus=3, cmdline="crashkernel=256M") as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
+        # One CPU's registers are missing, and it is not the last.
+        guest.must("echo 0 >/sys/devices/system/cpu/cpu1/online")
         guest.must("echo marker-before-the-crash >/dev/kmsg")
         guest.must(f"/bin/{loader} --library-path /bin /bin/kexec -p /mnt/vmlinuz --initrd=/mnt/initrd "
                    f"--command-line='{CRASH_CMDLINE}'", timeout=120)
@@ -58,7 +61,9 @@ def panic(context):
     check_cpus(info)
     check(context.host("verify", snapshot) is not None, "verify")
     check_log(context.host("log", "-f", snapshot).decode())
-    check_cpus(json.loads(context.host("info", "-f", snapshot, "--json")))
+    info = json.loads(context.host("info", "-f", snapshot, "--json"))
+    check_cpus(info)
+    print(debuggers.judge_dead(context, snapshot, info["cpus"]))
     got = context.host("read", "linux_banner", "256", "--raw", "-f", snapshot)
     check(got.startswith(banner.encode()), f"linux_banner reads {got}")
     print(f"crash: {snapshot.stat().st_size / 1e6:.1f} MB, {outcome.report['pages']}")

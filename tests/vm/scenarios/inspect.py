@@ -3,7 +3,8 @@
 
 Four times the guest says what it has. Between the first two the live kernel is asked, before the third a
 snapshot is taken, before the fourth the hypervisor dumps all memory. The snapshot is asked once more without
-its own notes, and the dump without VMCOREINFO: there everything is decoded from memory.
+its own notes, and the dump without VMCOREINFO: there everything is decoded from memory. Debuggers attach to the
+live kernel and to the snapshot.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import judge, judge_memory, schemas
+from . import debuggers, judge, judge_memory, judge_pictures, responder, schemas
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -55,12 +56,17 @@ def run(context):
     la57 = context.kernel.name == "sid" and kernels.has_five_levels(context.kernel)
     image = context.disk()
     clock = Clock()
-    with context.guest(files, disks=[image], cpus=2, la57=la57, cmdline="printk.devkmsg=on", modules=MODULES) as guest:
+    # Every packet costs some 30 ms there: one kernel is enough.
+    live_gdb = debuggers.LiveGdb(context) if context.kernel.name == "6.1" else None
+    with context.guest(files, disks=[image], cpus=2, la57=la57, cmdline="printk.devkmsg=on", modules=MODULES,
+                       qemu_args=live_gdb.qemu_args if live_gdb else ()) as guest:
         stage = prepare(context, guest, image)
         live = live_questions(stage)
         clock.lap("the guest is ready")
         take_moment(guest, stage, 0)
         ask_live(guest, live, "/mnt/live", "/mnt/lists")
+        if live_gdb:
+            live_gdb.ask(guest, stage)
         take_moment(guest, stage, 1)
         clock.lap(f"the live kernel has answered {len(live)} questions")
         check_follow(guest)
@@ -73,7 +79,7 @@ def run(context):
         clock.lap("snapshot and dump are taken")
     for name in ("end", "live", "lists", *(f"moment{number}" for number in range(MOMENTS))):
         disk.pull_folder(image, f"/{name}", context.folder)
-    judge_all(context, stage, live, context.pull(image, "/x.elf.zst"), clock)
+    judge_all(context, stage, live, context.pull(image, "/x.elf.zst"), clock, live_gdb)
     check_capture(context, report)
 
 
@@ -87,7 +93,7 @@ def take_moment(guest, stage, number):
                   f"2>/dev/null >>{folder}/pagemap_{name}" for first, count, _ in stretches]
     lines += [f"dd if=/proc/kcore bs={PAGE} skip={offset // PAGE} count=1 2>/dev/null >>{folder}/kcore"
               for offset in stage.vmalloc_pages.values()]
-    guest.must("\n".join(lines))
+    guest.must("\n".join([*lines, responder.gather(stage, folder)]))
 
 
 def read_moment(stage, folder):
@@ -126,13 +132,13 @@ def make_files(context, snapshot):
     return {"snapshot": snapshot, "snapshot without its notes": stripped, "dump without VMCOREINFO": bare}
 
 
-def judge_all(context, stage, live, snapshot, clock):
+def judge_all(context, stage, live, snapshot, clock, live_gdb):
     """Every check of every source; all that went wrong in one error."""
     moments = [read_moment(stage, context.folder / f"moment{number}") for number in range(MOMENTS)]
     late_symbols = parse_kallsyms((context.folder / "end/kallsyms").read_text())
     files = make_files(context, snapshot)
     stripped, bare = Core(files["snapshot without its notes"]), Core(files["dump without VMCOREINFO"])
-    on_host = {**file_questions(stage), **schemas.MORE}
+    on_host = {**file_questions(stage), **schemas.MORE, "report": "$K report $IMAGE"}
     sources = [(LiveAnswers(context.folder / "live", live), *moments[0:2], stripped)]
     for (name, path), last, truth in zip(files.items(), (2, 2, 3), (stripped, stripped, bare)):
         answers = FileAnswers(name, context.kcoredump, path, context.folder / "lists", on_host)
@@ -141,14 +147,24 @@ def judge_all(context, stage, live, snapshot, clock):
     for answers, before, after, truth in sources:
         done = []
         asked = live if answers.name == "live" else on_host
-        for check_one in (*checks(stage, answers, before, after, late_symbols, truth),
+        reports = () if answers.name == "live" else (lambda one=answers: judge_pictures.check_report(one),)
+        for check_one in (*checks(stage, answers, before, after, late_symbols, truth), *reports,
                           lambda one=answers, of=asked: schemas.check_schemas(one, context.kcoredump, of)):
             try:
                 done.append(check_one())
             except CheckFailed as error:
                 wrong.append(f"{answers.name}: {error}")
         clock.lap(f"{answers.name}: {', '.join(done)}")
-    wrong += check_messages(sources)
+    texts = [moment.texts for moment in moments]
+    attached = {"snapshot": lambda: debuggers.judge_snapshot(context, stage, snapshot, *texts[1:3])}
+    if live_gdb:
+        attached["live"] = lambda: live_gdb.judge(stage, *texts[0:2])
+    for name, check_one in attached.items():
+        try:
+            clock.lap(f"{name} in debuggers: {check_one()}")
+        except CheckFailed as error:
+            wrong.append(f"{name} in debuggers: {error}")
+    wrong += check_messages(sources) + judge_pictures.check_maps(sources)
     check(not wrong, "\n".join(wrong))
 
 
@@ -171,6 +187,7 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_kernel_pages(answers, stage.kernel_addresses)
     yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before, after, truth)
     yield lambda: judge_memory.check_process_memory(answers, digest)
+    yield from responder.checks(answers, one.folder, other.folder)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
 
 

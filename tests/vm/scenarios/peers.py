@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The unpacked snapshot in the tools that people open vmcores with: crash, drgn, makedumpfile, gdb."""
+"""The unpacked snapshot in the tools that people open vmcores with: crash, drgn, makedumpfile, gdb. And the packed one
+in this machine's gdb, by `serve`, with debuginfo.
+"""
 
 import dataclasses
 import json
@@ -8,12 +10,14 @@ import re
 import shutil
 import subprocess
 
-from vmlab import kernels, peers
+from vmlab import disk, kernels, peers
 from vmlab.elf import PAGE, Core
 from vmlab.errors import check
+from vmlab.folder import mounted, need_fuse
 from vmlab.pattern import PAGES, pattern_page
-from vmlab.texts import task_comm
+from vmlab.texts import Texts, gather, parse_kallsyms, task_comm
 
+from . import debuggers
 from .context import capture, prepare_pattern
 
 HOLDER = "guest_pattern"
@@ -21,6 +25,8 @@ HOLDER = "guest_pattern"
 OURS = {"ours.zstd": "--to kdump --codec zstd", "ours.zlib": "--to kdump --codec zlib",
         "ours.lzo": "--to kdump --codec lzo", "ours.snappy": "--to kdump --codec snappy",
         "ours.none": "--to kdump --codec none"}
+SNAPSHOT = "core.elf.zst"
+FOLDER = "folder"
 LINKED_STEXT = 0xFFFFFFFF81000000
 SNAPSHOT = "snapshot.elf.zst"  # never unpacked; drgn opens it by kcoredump.drgn
 MODULE = pathlib.Path(__file__).parents[3] / "lib/python/kcoredump"
@@ -45,6 +51,7 @@ class Truth:
 def run(context):
     """Capture with 5 and with 4 levels of page tables; every peer opens both."""
     context.need("pattern")
+    need_fuse()
     tools = peers.fetch(context.kernel)
     print(", ".join(f"{name} {version}" for name, version in tools.versions.items()), flush=True)
     for la57 in (True, False):
@@ -53,17 +60,18 @@ def run(context):
             continue
         work = context.folder / ("5-level" if la57 else "4-level")
         work.mkdir()
-        truth = take(context, work, la57)
+        truth = take(context, work, la57, tools.vmlinux)
         print(f"{work.name}: {len(truth.tasks)} lasting tasks, {len(truth.modules)} modules, "
               f"KASLR offset {truth.stext - LINKED_STEXT:#x}", flush=True)
         open_everywhere(tools, work, truth)
+        open_mounted(context, tools, work, truth)
         for path in work.iterdir():
             if path.stat().st_size > 1 << 25:
                 path.unlink()
 
 
-def take(context, work, la57):
-    """Capture a guest to work/core, unpacked; return what the guest said."""
+def take(context, work, la57, vmlinux):
+    """Capture a guest to work/core, unpacked; return what the guest said. gdb attaches to the snapshot before that."""
     image = context.disk(name=f"{work.name}.disk")
     with context.guest([context.pattern], disks=[image], cpus=2, la57=la57) as guest:
         guest.must("mount -t ext4 /dev/vda /mnt")
@@ -72,19 +80,27 @@ def take(context, work, la57):
         said = {name: guest.must(command) for name, command in (
             ("modules", "cat /proc/modules"), ("messages", "dmesg"), ("release", "uname -r"),
             ("symbols", "grep -E ' (_stext|linux_banner)$' /proc/kallsyms"))}
+        guest.must(f"cat /proc/kallsyms >/mnt/kallsyms\n{gather('/mnt/before')}")
         capture(guest, f"-o /mnt/{work.name}.elf.zst").expect(0)
+        guest.must(gather("/mnt/after"))
         after = parse_tasks(guest.must(LIST_TASKS))
         guest.must("sync")
         snapshot = context.pull(image, f"/{work.name}.elf.zst")
+    for name in ("before", "after"):
+        disk.pull_folder(image, f"/{name}", work)
+    symbols = parse_kallsyms(context.pull(image, "/kallsyms").read_text())
     pathlib.Path(image).unlink()
+    print("gdb, attached to the snapshot: " + debuggers.judge_backtraces(
+        context, snapshot, vmlinux, Texts(work / "before"), Texts(work / "after"), symbols), flush=True)
     context.unpack(snapshot).rename(work / "core")
+    snapshot = snapshot.rename(work / SNAPSHOT)
     for name, options in OURS.items():
         context.host("convert", snapshot, work / name, *options.split(), "--progress", "none")
     snapshot.rename(work / SNAPSHOT)
     put_module(context, work)
-    symbols = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
+    addresses = {words[2]: int(words[0], 16) for words in map(str.split, said["symbols"].splitlines())}
     return Truth(said["release"].strip(), dict(before.items() & after.items()), parse_modules(said["modules"]),
-                 message_texts(said["messages"]), symbols["_stext"], symbols["linux_banner"])
+                 message_texts(said["messages"]), addresses["_stext"], addresses["linux_banner"])
 
 
 def put_module(context, work):
@@ -130,6 +146,22 @@ def open_everywhere(tools, work, truth):
     check_drgn(tools, work, truth, "small.zstd")
     check_crash(tools, work, truth, "small.zstd")
     check_drgn(tools, work, truth, "small.lzo", HOLDER)
+
+
+def open_mounted(context, tools, work, truth):
+    """All four on the compressed snapshot, which `mount` shows as vmcore and as a kdump."""
+    with mounted(context.kcoredump, work / SNAPSHOT, work / FOLDER) as folder:
+        core = Core(folder / "vmcore")
+        check_crash(tools, work, truth, f"{FOLDER}/vmcore", core)
+        check_drgn(tools, work, truth, f"{FOLDER}/vmcore", HOLDER)
+        check_gdb(tools, work, truth, core, f"{FOLDER}/vmcore")
+        check_crash(tools, work, truth, f"{FOLDER}/vmcore.kdump")
+        check_drgn(tools, work, truth, f"{FOLDER}/vmcore.kdump", HOLDER)
+        for name in ("vmcore", "vmcore.kdump"):
+            filter_core(tools, work, "-z -d 31", "mounted.zstd", f"{FOLDER}/{name}")
+            check_crash(tools, work, truth, "mounted.zstd")
+            (work / "mounted.zstd").unlink()
+        core.data.close()  # or the folder stays in use
 
 
 def ask(tools, work, command):
@@ -210,17 +242,18 @@ def check_drgn(tools, work, truth, name, *holder):
           f"{', the pattern through page tables' if holder else ''}, {done.seconds:.1f} s", flush=True)
 
 
-def filter_core(tools, work, options, result):
-    """makedumpfile: a filtered, compressed copy."""
-    done = ask(tools, work, f"makedumpfile --message-level 6 {options} core {result}")
+def filter_core(tools, work, options, result, name="core"):
+    """makedumpfile: a filtered, compressed copy of the file `name`."""
+    done = ask(tools, work, f"makedumpfile --message-level 6 {options} {name} {result}")
     check("makedumpfile Completed" in done.output, f"makedumpfile {options}:\n{done.output[-1000:]}")
-    print(f"makedumpfile {options}: {(work / result).stat().st_size / 1e6:.1f} MB, {done.seconds:.1f} s", flush=True)
+    print(f"makedumpfile {options}, {name}: {(work / result).stat().st_size / 1e6:.1f} MB, {done.seconds:.1f} s",
+          flush=True)
 
 
-def check_gdb(tools, work, truth, core):
+def check_gdb(tools, work, truth, core, name="core"):
     """gdb: the segments, and linux_banner in the kernel image's segment, by address and by symbol."""
     offset = truth.stext - LINKED_STEXT
-    steps = ["set print elements 0", "core-file core", "info files", "maintenance info sections",
+    steps = ["set print elements 0", f"core-file {name}", "info files", "maintenance info sections",
              f"x/s {truth.banner:#x}", f"symbol-file -o {offset:#x} /vmlinux", "x/s linux_banner",
              "output (char*)init_uts_ns.name.release"]
     (work / "steps").write_text("\n".join(steps) + "\n")
@@ -235,5 +268,5 @@ def check_gdb(tools, work, truth, core):
           f"gdb reads no banner by symbol:\n{done.output[-2000:]}")
     check(f'"{truth.release}"' in done.output, f"gdb reads no release:\n{done.output[-500:]}")
     vendor = re.search(r"^.*: proc\d+ .*$", done.output, re.M)
-    print(f"gdb, core: {len(spans)} segments, linux_banner at {truth.banner:#x}, "
+    print(f"gdb, {name}: {len(spans)} segments, linux_banner at {truth.banner:#x}, "
           f"the vendor segment as {vendor and vendor[0].strip()!r}, {done.seconds:.1f} s", flush=True)

@@ -20,9 +20,10 @@ MORE = {
     "schema_layout": "$K print --layout task_struct --depth 3 --json $F",
     "schema_read": "$K read linux_banner 100 --json $F",
     "schema_words": "$K read init_task --symbols --json $F",
+    "schema_outcomes": "$K map --by outcome --json $F",
     "schema_context": "$K search lab --range linux_banner:0x1000 --context 32 --json $F",
     **{f"schema_lines_{words.split()[0]}": f"$K {words} --json-lines $F"
-       for words in ("ps", "mod", "vmalloc", "log", "sym 'tcp_*' nothing", "search 'Linux version' --max 5")},
+       for words in ("ps", "mod", "vmalloc", "log", "map", "sym 'tcp_*' nothing", "search 'Linux version' --max 5")},
 }
 
 

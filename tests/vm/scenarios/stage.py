@@ -9,6 +9,7 @@ from vmlab.elf import PAGE, Core
 from vmlab.pattern import MAGIC, PAGES, parse_runs, pattern_page
 from vmlab.texts import parse_kallsyms, parse_modules, parse_vmallocinfo
 
+from . import responder
 from .answers import BULK
 from .context import prepare_pattern
 
@@ -38,7 +39,7 @@ while [ $i -lt %d ]; do
     0) pad=$(($i * $i)) ;;
     1) pad=0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz ;;
     2) pad= ;;
-    3) pad='tab	here, escape here, \ backslash, caf%s' ;;
+    3) pad='tab	here, escape here, \ backslash, caf%s, <script>alert(1)</script> &lt;' ;;
     4) pad="$pad $pad $pad" ;;
   esac
   echo "<$((i %% 7 + 1))>lab: line $i $pad"
@@ -72,6 +73,7 @@ def prepare(context, guest, image):
     guest.must("mount -t ext4 /dev/vda /mnt; mkdir /mnt/lists; echo 1 >/proc/sys/kernel/kptr_restrict\n"
                "echo madvise >/sys/kernel/mm/transparent_hugepage/enabled")
     words = prepare_pattern(guest)
+    guest.must(responder.MAKE_MOUNTS)
     tasks = start_tasks(guest)
     guest.must(MAKE_CODE)
     guest.must(FILL_LOG % (LINES_TO_WRAP_THE_LOG, "\u00e9"))
@@ -188,6 +190,7 @@ def questions_about(stage, search, search_text, pages):
         "vmalloc": "$K vmalloc --json $F",
         "vmalloc_memory": "$K vmalloc --from-memory --json $F",
         "mod": "$K mod --json $F",
+        "map": "$K map --json $F",
         "ps": "$K ps --threads --json $F",
         "processes": "$K ps --json $F",
         "log": "$K log --json $F",
@@ -203,4 +206,5 @@ def questions_about(stage, search, search_text, pages):
         questions[f"vtop_{name}"] = f"{BULK} $K vtop --pid {stage.tasks[name]} --json $F <$IN/vtop_{name}"
     for index, address in enumerate(stage.vmalloc_pages):
         questions[f"page_{index}"] = f"$K read {address:#x} {PAGE} --raw $F"
+    questions.update(responder.questions(stage))
     return questions

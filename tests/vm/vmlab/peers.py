@@ -46,8 +46,8 @@ class Peers:
     vmlinux: pathlib.Path
 
     def run(self, work, command, timeout=180):
-        """Run `command` in the chroot, where `work` is /work and the debuginfo is /vmlinux."""
-        script = (f"mount --bind {shlex.quote(str(work))} {self._inside('work')}\n"
+        """Run `command` in the chroot, where `work`, with what is mounted in it, is /work and the debuginfo /vmlinux."""
+        script = (f"mount --rbind {shlex.quote(str(work))} {self._inside('work')}\n"
                   f"mount --bind -o ro {shlex.quote(str(self.vmlinux))} {self._inside('vmlinux')}\n"
                   f"mount --rbind /proc {self._inside('proc')}\n"
                   f"mount --rbind /dev {self._inside('dev')}\n"

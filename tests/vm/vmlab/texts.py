@@ -20,8 +20,9 @@ LIST_TASKS = r"""BEGIN {
     file = path "/comm"; if ((getline line < file) > 0) print "comm", line; close(file)
     file = path "/stat"; if ((getline line < file) > 0) print "stat", line; close(file)
     file = path "/status"
-    while ((getline line < file) > 0) if (line ~ /^(Uid|VmRSS):/) print line
+    while ((getline line < file) > 0) if (line ~ /^(Uid|VmRSS|.*voluntary_ctxt_switches):/) print line
     close(file)
+    file = path "/stack"; while ((getline line < file) > 0) print "frame", line; close(file)
     if (part[3] != part[5]) continue
     file = "/proc/" part[3] "/smaps_rollup"
     while ((getline line < file) > 0) if (line ~ /^Rss:/) print line
@@ -62,6 +63,8 @@ class TaskWords:
     kernel_thread: bool = False
     resident: frozenset = frozenset()  # bytes; status and smaps_rollup count in ways of their own
     arguments: list = None
+    switches: tuple = ()  # how often it has slept, and how often it had to make room
+    stack: list = dataclasses.field(default_factory=list)  # (function, offset) of each frame, the innermost first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,8 +172,12 @@ def parse_tasks(text, cmdlines):
             task.comm = task_comm(rest)
         elif key == "stat":
             _fill_from_stat(task, rest)
+        elif key == "frame":
+            task.stack.append(parse_frame(rest))
         elif line.startswith("Uid:"):
             task.uid = int(line.split()[1])
+        elif "voluntary_ctxt_switches:" in line:
+            task.switches += (int(line.split()[1]),)
         else:
             task.resident |= {int(line.split()[1]) << 10}
     arguments = dict(line.split() for line in cmdlines.splitlines())
@@ -180,6 +187,12 @@ def parse_tasks(text, cmdlines):
             data = base64.b64decode(encoded)
             task.arguments = data.removesuffix(b"\0").decode(errors="replace").split("\0")
     return {pid: task for pid, task in tasks.items() if task.comm and task.state and task.uid >= 0}
+
+
+def parse_frame(line):
+    """(function, offset) of a line of /proc/PID/stack: "[<0>] do_wait+0x1d0/0x2b0 [module]"."""
+    name, _, offset = line.split()[1].partition("/")[0].rpartition("+")
+    return name, int(offset, 16)
 
 
 def _fill_from_stat(task, line):

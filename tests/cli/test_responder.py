@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""bt, files, list, maps, mounts, slab and sockets: slips of the command line, and images that tell nothing."""
+
+import cli
+import elf_core
+
+OF_PROCESS = ("maps", "files")
+WITHOUT = (("mounts",), ("slab",), ("sockets",), ("maps", "1"), ("files", "1"), ("bt", "1"), ("bt", "--all"),
+           ("bt", "--cpu", "0"), ("list", "struct module.list@modules"))
+
+
+class ResponderCase(cli.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.core = elf_core.small_core().write(self.path("core"))
+
+
+class Slips(ResponderCase):
+    def test_a_process_must_be_named_by_its_number(self):
+        for command in OF_PROCESS:
+            self.expect(cli.USAGE, command, "-f", self.core)
+            self.expect(cli.USAGE, command, "sshd", "-f", self.core)
+            self.expect(cli.USAGE, command, "-1", "-f", self.core)
+
+    def test_whose_stack_must_be_said_once(self):
+        for words in ((), ("1", "--all"), ("1", "--cpu", "0"), ("--cpu", "x")):
+            self.expect(cli.USAGE, "bt", *words, "-f", self.core)
+
+    def test_a_list_has_a_head(self):
+        for words in (("struct module.list",), ("@modules",), ("struct module.list@",), ()):
+            self.assertNotIn(b"0x", self.expect(cli.USAGE, "list", *words, "-f", self.core).out)
+
+
+class Nothing(ResponderCase):
+    def test_an_image_without_types_is_not_supported(self):
+        for words in WITHOUT:
+            for more in ((), ("--json",)):
+                done = self.expect(cli.CORRUPT, *words, *more, "-f", self.core)
+                self.assertEqual(b"", done.out, words)
+                self.assertIn("error: ", done.err, words)
+
+
+if __name__ == "__main__":
+    cli.main()
