@@ -17,9 +17,9 @@ struct BtArguments {
 int ShowStacks(Kernel& kernel, const BtArguments& arguments) {
   const auto list = ListStacks(kernel, arguments.stacks);
   if (!list.ok()) return FailWhere(list.error());
-  return PrintAnswer(
-      arguments.look.json ? ToJson(list.value()) + "\n" : ToText(list.value(), StdoutStyle()),
-      list.value().findings);
+  return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(list.value()))
+                                         : ToText(list.value(), StdoutStyle()),
+                     list.value().findings);
 }
 
 int RunBt(const BtArguments& arguments) {
@@ -44,7 +44,7 @@ void AddBt(CLI::App& app, Context& context) {
           "  kcoredump bt 1 -f web1.elf.zst\n"
           "  kcoredump bt --cpu 0 -f crash.elf.zst\n\n") +
       kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "stacks");
   command->add_option("PID", arguments->stacks.pid, "A thread's id")->option_text(" ");
   command->add_option("--cpu", arguments->stacks.cpu, "What this CPU was doing")->option_text("N");
   command->add_flag("--all", arguments->all, "Every thread");

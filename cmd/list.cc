@@ -18,9 +18,9 @@ struct ListArguments {
 int ShowList(Kernel& kernel, const ListArguments& arguments) {
   const auto answer = WalkAnyList(kernel, arguments.expression, arguments.options);
   if (!answer.ok()) return FailWhere(answer.error());
-  return PrintAnswer(
-      arguments.look.json ? ToJson(answer.value()) + "\n" : ToText(answer.value(), StdoutStyle()),
-      answer.value().findings);
+  return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(answer.value()))
+                                         : ToText(answer.value(), StdoutStyle()),
+                     answer.value().findings);
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ void AddList(CLI::App& app, Context& context) {
   command->add_option("--max", arguments->options.max_entries, "Most entries listed")
       ->option_text("N")
       ->check(CLI::Range(size_t{1}, kMaxListEntries));
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "entries");
   command->callback([arguments, &context] {
     context.status =
         WithKernel(arguments->look, [&](Kernel& kernel) { return ShowList(kernel, *arguments); });

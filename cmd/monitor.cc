@@ -20,8 +20,9 @@ namespace kcoredump::cmd {
 namespace {
 
 /// Those that write nothing but their answer, and read nothing but the image.
-constexpr std::array<std::string_view, 11> kCommands = {
-    "dis", "info", "log", "mod", "print", "ps", "read", "search", "sym", "vmalloc", "vtop"};
+constexpr std::array<std::string_view, 18> kCommands = {
+    "bt",    "dis", "files", "info",   "list", "log",     "maps", "mod",     "mounts",
+    "print", "ps",  "read",  "search", "slab", "sockets", "sym",  "vmalloc", "vtop"};
 constexpr size_t kMaxWords = 64;
 constexpr int kAskMs = 200;
 
@@ -63,7 +64,7 @@ std::string Refusal(const std::vector<std::string>& words) {
     if (word.starts_with("--file") || (is_short && word.find('f') != std::string::npos)) {
       return "the image is the one that is served: leave " + word + " out\n";
     }
-    if (word.starts_with("--follow"))
+    if (word.starts_with("--follow") || (is_short && word.find('w') != std::string::npos))
       return "a debugger waits for its end, which --follow has not\n";
   }
   return {};

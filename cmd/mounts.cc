@@ -17,9 +17,9 @@ struct MountsArguments {
 int ShowMounts(Kernel& kernel, const MountsArguments& arguments) {
   const auto list = ListMounts(kernel, arguments.pid);
   if (!list.ok()) return FailWhere(list.error());
-  return PrintAnswer(
-      arguments.look.json ? ToJson(list.value()) + "\n" : ToText(list.value(), StdoutStyle()),
-      list.value().findings);
+  return PrintAnswer(arguments.look.json ? AsJson(arguments.look, ToJson(list.value()))
+                                         : ToText(list.value(), StdoutStyle()),
+                     list.value().findings);
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ void AddMounts(CLI::App& app, Context& context) {
           "  kcoredump mounts -f web1.elf.zst\n"
           "  kcoredump mounts --pid 4711 -f web1.elf.zst\n\n") +
       kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "mounts");
   command->add_option("--pid", arguments->pid, "In this process's mount namespace; default 1")
       ->option_text("N");
   command->callback([arguments, &context] {

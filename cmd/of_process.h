@@ -15,6 +15,7 @@ template <typename List>
 struct ProcessQuestion {
   const char* name;
   const char* description;
+  const char* list;  ///< the JSON member of which --json-lines makes lines
   const char* footer;
   Result<List> (*ask)(Kernel& kernel, uint32_t pid);
 };
@@ -28,7 +29,7 @@ void AddOfProcess(CLI::App& app, Context& context, const ProcessQuestion<List>& 
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(question.name, question.description);
   command->footer(std::string(question.footer) + kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, question.list);
   command->add_option("PID", arguments->pid, "A process, or a thread of it")
       ->option_text(" ")
       ->required();
@@ -36,9 +37,9 @@ void AddOfProcess(CLI::App& app, Context& context, const ProcessQuestion<List>& 
     context.status = WithKernel(arguments->look, [&](Kernel& kernel) {
       const auto list = question.ask(kernel, arguments->pid);
       if (!list.ok()) return FailWhere(list.error());
-      return PrintAnswer(
-          arguments->look.json ? ToJson(list.value()) + "\n" : ToText(list.value(), StdoutStyle()),
-          list.value().findings);
+      return PrintAnswer(arguments->look.json ? AsJson(arguments->look, ToJson(list.value()))
+                                              : ToText(list.value(), StdoutStyle()),
+                         list.value().findings);
     });
   });
 }

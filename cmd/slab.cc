@@ -14,11 +14,12 @@ struct SlabArguments {
   std::string where;
 };
 
-int ShowCaches(Kernel& kernel, bool json) {
+int ShowCaches(Kernel& kernel, const LookOptions& look) {
   const auto found = ListSlabCaches(kernel);
   if (!found.ok()) return Fail(found.error());
-  return PrintAnswer(json ? ToJson(found.value()) + "\n" : ToText(found.value(), StdoutStyle()),
-                     found.value().findings);
+  return PrintAnswer(
+      look.json ? AsJson(look, ToJson(found.value())) : ToText(found.value(), StdoutStyle()),
+      found.value().findings);
 }
 
 int ShowObject(Kernel& kernel, const SlabArguments& arguments) {
@@ -26,8 +27,9 @@ int ShowObject(Kernel& kernel, const SlabArguments& arguments) {
   if (!at.ok()) return FailWhere(at.error());
   const auto object = FindSlabObject(kernel, at.value().address);
   if (!object.ok()) return FailWhere(object.error());
-  return PrintOut(arguments.look.json ? ToJson(object.value()) + "\n" : ToText(object.value()),
-                  kExitComplete);
+  return PrintOut(
+      arguments.look.json ? AsJson(arguments.look, ToJson(object.value())) : ToText(object.value()),
+      kExitComplete);
 }
 
 }  // namespace
@@ -43,13 +45,13 @@ void AddSlab(CLI::App& app, Context& context) {
           "  kcoredump slab -f web1.elf.zst\n"
           "  kcoredump slab 0xffff888003a1c040 -f web1.elf.zst\n\n") +
       kExitHelp);
-  AddLookOptions(command, arguments->look);
+  AddLookOptions(command, arguments->look, "caches");
   command->add_option("ADDRESS", arguments->where, "A kernel address")
       ->option_text(" ")
       ->check(NotEmpty());
   command->callback([arguments, &context] {
     context.status = WithKernel(arguments->look, [&](Kernel& kernel) {
-      return arguments->where.empty() ? ShowCaches(kernel, arguments->look.json)
+      return arguments->where.empty() ? ShowCaches(kernel, arguments->look)
                                       : ShowObject(kernel, *arguments);
     });
   });

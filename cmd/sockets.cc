@@ -9,11 +9,12 @@ namespace kcoredump::cmd {
 
 namespace {
 
-int ShowSockets(Kernel& kernel, bool json) {
+int ShowSockets(Kernel& kernel, const LookOptions& look) {
   const auto list = ListSockets(kernel);
   if (!list.ok()) return Fail(list.error());
-  return PrintAnswer(json ? ToJson(list.value()) + "\n" : ToText(list.value(), StdoutStyle()),
-                     list.value().findings);
+  return PrintAnswer(
+      look.json ? AsJson(look, ToJson(list.value())) : ToText(list.value(), StdoutStyle()),
+      list.value().findings);
 }
 
 }  // namespace
@@ -28,10 +29,10 @@ void AddSockets(CLI::App& app, Context& context) {
                   "Ethernet type and the interface's index.\n\n"
                   "  kcoredump sockets -f web1.elf.zst\n\n") +
       kExitHelp);
-  AddLookOptions(command, *options);
+  AddLookOptions(command, *options, "sockets");
   command->callback([options, &context] {
     context.status =
-        WithKernel(*options, [&](Kernel& kernel) { return ShowSockets(kernel, options->json); });
+        WithKernel(*options, [&](Kernel& kernel) { return ShowSockets(kernel, *options); });
   });
 }
 

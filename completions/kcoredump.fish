@@ -114,6 +114,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from list' -l show -x -d 'Membe
 complete -c kcoredump -n '__fish_seen_subcommand_from list' -l max -x -d 'Most entries listed'
 complete -c kcoredump -n '__fish_seen_subcommand_from list' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from list' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from list' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -l max -x -d 'Most symbols of a glob'
 complete -c kcoredump -n '__fish_seen_subcommand_from sym' -s f -l file -r -F -d 'An image of any format'
@@ -159,19 +160,24 @@ complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l cpu -x -d 'What thi
 complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l all -d 'Every thread'
 complete -c kcoredump -n '__fish_seen_subcommand_from bt' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from bt' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from files' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from files' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from files' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from maps' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from maps' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from maps' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l pid -x -d 'In this mount namespace'
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from mounts' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from sockets' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mod' -l json -d 'JSON on standard output'
@@ -200,6 +206,7 @@ complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump 
 
 complete -c kcoredump -n '__fish_seen_subcommand_from slab' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json-lines -d 'An object a line'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'

@@ -44,6 +44,7 @@ std::string ToJson(const SlabCaches& found) {
   nlohmann::ordered_json caches = nlohmann::ordered_json::array();
   for (const SlabCache& cache : found.caches) caches.push_back(CacheJson(cache));
   return JsonText({{"caches", std::move(caches)},
+                   {"object", nullptr},
                    {"notes", found.findings.notes},
                    {"incomplete", found.findings.incomplete}});
 }
@@ -56,11 +57,14 @@ std::string ToText(const SlabObject& object) {
 }
 
 std::string ToJson(const SlabObject& object) {
-  return JsonText({{"cache", CacheJson(object.cache)},
-                   {"slab", HexAddress(object.slab)},
-                   {"object", HexAddress(object.object)},
-                   {"index", object.index},
-                   {"offset", object.offset}});
+  return JsonText({{"caches", nlohmann::ordered_json::array({CacheJson(object.cache)})},
+                   {"object",
+                    {{"slab", HexAddress(object.slab)},
+                     {"address", HexAddress(object.object)},
+                     {"index", object.index},
+                     {"offset", object.offset}}},
+                   {"notes", nlohmann::ordered_json::array()},
+                   {"incomplete", false}});
 }
 
 }  // namespace kcoredump
