@@ -12,8 +12,17 @@ void AddCapture(CLI::App& app, Context& context) {
   CaptureOptions& options = arguments->options;
   options.arguments = context.arguments;
   CLI::App* command = app.add_subcommand("capture", "Capture memory into a snapshot");
-  command->footer("The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n" +
-                  std::string(kExitHelp));
+  command->footer(
+      "The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n"
+      "A live capture is never one instant; each frame of a snapshot says when it was read.\n"
+      "  kcoredump capture --order volatile -o web1.elf.zst\n"
+      "                 page tables, tasks and slab within the first moments; kept when "
+      "interrupted\n"
+      "  kcoredump capture --smear 10000 -o web1.elf.zst\n"
+      "                 how much of it had changed when all was read, by what pages are used for\n"
+      "  kcoredump capture --idle --max-rate 200MB -o web1.elf.zst\n"
+      "                 for a machine that has other things to do\n\n" +
+      std::string(kExitHelp));
   command
       ->add_option("-f,--file", options.source,
                    "What to capture: /proc/kcore (default), or an image of any format")

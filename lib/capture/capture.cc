@@ -263,8 +263,6 @@ Status CaptureRun::MakePlan() {
        .filtered = filter_ != nullptr,
        .read = {.retries = options_.retries},
        .max_bytes_per_second = options_.max_bytes_per_second,
-       .order = nullptr,
-       .smear = nullptr,
        .start = start_},
       *encoding_, budget);
   // The finer, the less that is not volatile is read along.

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
+#include <cstdio>
 #include <vector>
 
 #include "base/file.h"
@@ -30,15 +31,24 @@ rusage Used() {
 
 double CpuSeconds(const rusage& used) { return Seconds(used.ru_utime) + Seconds(used.ru_stime); }
 
+uint64_t PeakBytes(const rusage& used) { return static_cast<uint64_t>(used.ru_maxrss) * 1024; }
+
 uint64_t PageBytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
 
-/// proc_pid_statm(5): size resident …, in pages; 0: not known.
-uint64_t ResidentBytes() {
+struct Resident {
+  uint64_t all_bytes = 0;
+  uint64_t of_files_bytes = 0;
+};
+
+/// proc_pid_statm(5): size, resident, shared, …, in pages.
+Resident ResidentNow() {
   const auto text = ReadTextFile("/proc/self/statm", 256);
-  if (!text.ok()) return 0;
-  const size_t space = text.value().find(' ');
-  if (space == std::string::npos) return 0;
-  return std::strtoull(text.value().c_str() + space, nullptr, 10) * PageBytes();
+  std::array<unsigned long long, 3> pages{};
+  if (!text.ok() ||
+      std::sscanf(text.value().c_str(), "%llu %llu %llu", &pages[0], &pages[1], &pages[2]) != 3) {
+    return {};
+  }
+  return {.all_bytes = pages[1] * PageBytes(), .of_files_bytes = pages[2] * PageBytes()};
 }
 
 /// The file is ours and nothing of it is read here: a mapping only gives mincore something to ask
@@ -68,18 +78,24 @@ uint64_t CachedBytes(const std::string& path) {
 
 }  // namespace
 
-FootprintMeter::FootprintMeter() : rss_bytes_(ResidentBytes()) {
+FootprintMeter::FootprintMeter() {
   const rusage used = Used();
+  const Resident resident = ResidentNow();
   cpu_seconds_ = CpuSeconds(used);
   faults_ = static_cast<uint64_t>(used.ru_minflt);
+  peak_rss_bytes_ = PeakBytes(used);
+  own_bytes_ = resident.all_bytes - resident.of_files_bytes;
 }
 
 CaptureFootprint FootprintMeter::Now(const std::string& output) const {
   const rusage used = Used();
   CaptureFootprint footprint{.cpu_seconds = CpuSeconds(used) - cpu_seconds_,
-                             .peak_rss_bytes = static_cast<uint64_t>(used.ru_maxrss) * 1024};
-  // A fault may give a huge page at once, and a page that was given back may be given again.
-  const uint64_t grown = footprint.peak_rss_bytes - std::min(rss_bytes_, footprint.peak_rss_bytes);
+                             .peak_rss_bytes = PeakBytes(used)};
+  // A page that was given back may be given again; and a fault may give a huge page at once.
+  const bool higher = footprint.peak_rss_bytes > peak_rss_bytes_;
+  const uint64_t before = own_bytes_ + ResidentNow().of_files_bytes;
+  const uint64_t grown =
+      higher ? footprint.peak_rss_bytes - std::min(before, footprint.peak_rss_bytes) : 0;
   footprint.dirtied_pages =
       std::max(static_cast<uint64_t>(used.ru_minflt) - faults_, grown / PageBytes());
   if (output != "-") footprint.page_cache_bytes = CachedBytes(output);

@@ -18,7 +18,8 @@ class FootprintMeter {
  private:
   double cpu_seconds_;  ///< at the start, as all of these
   uint64_t faults_;
-  uint64_t rss_bytes_;
+  uint64_t peak_rss_bytes_;
+  uint64_t own_bytes_;  ///< resident, and no file's
 };
 
 }  // namespace kcoredump

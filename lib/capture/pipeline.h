@@ -45,8 +45,8 @@ struct PipelineOptions {
   ReadOptions read;
   uint64_t max_bytes_per_second = 0;  ///< 0: no limit
   /// Numbers of the plan's batches; nullptr: all of them, by number.
-  std::shared_ptr<const std::vector<uint32_t>> order;
-  std::shared_ptr<SmearSample> smear;  ///< nullptr: none is taken
+  std::shared_ptr<const std::vector<uint32_t>> order = nullptr;
+  std::shared_ptr<SmearSample> smear = nullptr;  ///< nullptr: none is taken
   /// What the batches' milliseconds count from.
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 };

@@ -18,6 +18,16 @@ namespace {
 /// Of the normal distribution, for 95 %.
 constexpr double kZ = 1.959964;
 
+/// Pages of the sample that lie so close are read together: what stands around a read (labels, the
+/// layout) takes longer than some pages more.
+constexpr uint64_t kWindowBytes = 256 << 10;
+
+bool IsHoleAt(const ReadReport& report, uint64_t phys, uint64_t page_bytes) {
+  return std::any_of(report.runs.begin(), report.runs.end(), [&](const PageRun& run) {
+    return IsHole(run.outcome) && phys - run.first.address < run.pages * page_bytes;
+  });
+}
+
 SmearReport Summary(std::array<SmearClass, kPageKinds>& classes) {
   SmearReport report;
   for (size_t i = 0; i < classes.size(); ++i) {
@@ -101,19 +111,28 @@ void SmearSample::Note(PhysAddr phys, std::span<const std::byte> bytes,
 Result<SmearReport> SmearSample::Compare(const MemorySource& source, ReadWatch* watch) {
   KCD_ASSIGN(auto reader, RangeReader::Create(source, {}, watch));
   std::array<SmearClass, kPageKinds> classes;
-  std::vector<std::byte> again(page_bytes_);
+  std::vector<std::byte> again(kWindowBytes);
   double seconds = 0;
-  for (const Page& page : pages_) {
+  for (auto first = pages_.begin(); first != pages_.end();) {
     if (stop_.load()) return MakeError(ErrorCode::kCancelled, "interrupted");
-    compared_.fetch_add(1);
-    if (!page.captured) continue;
+    const uint64_t start = first->phys;
+    const auto end = std::find_if(first, pages_.end(), [&](const Page& page) {
+      return page.phys + page_bytes_ - start > kWindowBytes;
+    });
+    const auto window = std::span(again).first((end - 1)->phys + page_bytes_ - start);
     ReadReport read;
-    KCD_TRY(reader->Read(PhysAddr{page.phys}, again, read));
-    if (read.FirstHole() != nullptr) continue;  // it went offline meanwhile
-    SmearClass& of = classes[static_cast<size_t>(page.kind)];
-    ++of.sampled_pages;
-    of.changed_pages += Hash64(again) != page.hash ? 1 : 0;
-    seconds += std::chrono::duration<double>(Clock::now() - page.read).count();
+    KCD_TRY(reader->Read(PhysAddr{start}, window, read));
+    const auto now = Clock::now();
+    for (; first != end; ++first) {
+      compared_.fetch_add(1);
+      // Or it went offline meanwhile.
+      if (!first->captured || IsHoleAt(read, first->phys, page_bytes_)) continue;
+      SmearClass& of = classes[static_cast<size_t>(first->kind)];
+      ++of.sampled_pages;
+      const bool same = Hash64(window.subspan(first->phys - start, page_bytes_)) == first->hash;
+      of.changed_pages += same ? 0 : 1;
+      seconds += std::chrono::duration<double>(now - first->read).count();
+    }
   }
   SmearReport report = Summary(classes);
   if (report.sampled_pages != 0) {
