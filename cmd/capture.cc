@@ -12,8 +12,17 @@ void AddCapture(CLI::App& app, Context& context) {
   CaptureOptions& options = arguments->options;
   options.arguments = context.arguments;
   CLI::App* command = app.add_subcommand("capture", "Capture memory into a snapshot");
-  command->footer("The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n" +
-                  std::string(kExitHelp));
+  command->footer(
+      "The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n"
+      "A live capture is never one instant; each frame of a snapshot says when it was read.\n"
+      "  kcoredump capture --order volatile -o web1.elf.zst\n"
+      "                 page tables, tasks and slab within the first moments; kept when "
+      "interrupted\n"
+      "  kcoredump capture --smear 10000 -o web1.elf.zst\n"
+      "                 how much of it had changed when all was read, by what pages are used for\n"
+      "  kcoredump capture --idle --max-rate 200MB -o web1.elf.zst\n"
+      "                 for a machine that has other things to do\n\n" +
+      std::string(kExitHelp));
   command
       ->add_option("-f,--file", options.source,
                    "What to capture: /proc/kcore (default), or an image of any format")
@@ -25,6 +34,21 @@ void AddCapture(CLI::App& app, Context& context) {
       ->option_text("FILE")
       ->check(NotEmpty());
   AddFormatOption(*command, "--format", *arguments);
+  command
+      ->add_option_function<std::string>(
+          "--order",
+          [&options](const std::string& name) {
+            options.order = name == "volatile" ? CaptureOrder::kVolatile : CaptureOrder::kPhysical;
+          },
+          "volatile: page tables, tasks and slab are read first, and wait on the disk beside the\n"
+          "output for their place in it; default physical, by address")
+      ->option_text("{physical,volatile}")
+      ->check(CLI::IsMember({"physical", "volatile"}));
+  command
+      ->add_option("--smear", options.smear_pages,
+                   "Read N pages, chosen by chance, again at the end, and say how many changed")
+      ->option_text("N")
+      ->check(CLI::Range(uint64_t{1}, kMostSmearPages));
   AddCapturingOptions(*command, *arguments);
   command->callback([arguments, &context] { context.status = RunCapture(*arguments, "capture"); });
 }

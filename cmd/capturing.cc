@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/capturing.h"
 
+#include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "cmd/events.h"
 #include "cmd/progress.h"
+#include "kcoredump/tasks.h"
 #include "kcoredump/text.h"
 #include "kcoredump/vtop.h"
 
@@ -32,6 +37,7 @@ std::string Summary(const CaptureReport& report) {
     const std::string reasons = DescribeExcluded(report.excluded);
     if (!reasons.empty()) text += " (" + reasons + ")";
   }
+  if (report.early_bytes != 0) text += "; " + HumanBytes(report.early_bytes) + " read first";
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
   }
@@ -47,9 +53,38 @@ void Say(const std::string& message, bool as_json) {
   }
 }
 
+std::string Percent(double share) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), share < 0.01 ? "%.2f" : "%.1f", 100 * share);
+  return text.data();
+}
+
+/// "12.4 % (11.8 to 13.1)"
+std::string Percent(const SmearShare& share) {
+  return Percent(share.share) + " % (" + Percent(share.low) + " to " + Percent(share.high) + ")";
+}
+
+std::string DescribeSmear(const SmearReport& smear) {
+  std::string text = "smear: of " + Grouped(smear.sampled_pages) + " sampled pages " +
+                     Percent(smear.changed) + " had changed when all was read, " +
+                     HumanSeconds(smear.seconds_between) + " after their own turn on average";
+  for (const SmearClass& of : smear.classes) {
+    text += "; " + std::string(PageKindName(of.kind)) + " " + Percent(of.changed);
+  }
+  return text + " (95 % confidence)";
+}
+
+std::string DescribeFootprint(const CaptureFootprint& footprint) {
+  return "footprint: " + HumanSeconds(footprint.cpu_seconds) + " of CPU time, " +
+         Grouped(footprint.dirtied_pages) + " pages of memory taken, " +
+         HumanBytes(footprint.page_cache_bytes) + " of the output left in the page cache";
+}
+
 void PrintReport(const CaptureReport& report, const std::string& noun, bool as_json) {
   for (const std::string& warning : report.warnings) Say("note: " + warning, as_json);
   Say(Summary(report), as_json);
+  if (report.smear) Say(DescribeSmear(*report.smear), as_json);
+  Say(DescribeFootprint(report.footprint), as_json);
   if (report.status == CaptureStatus::kPartial) {
     Say("error: the " + noun + " is PARTIAL: " + report.reason + "; what was read is valid" +
             (report.output == "-" ? "" : " in " + report.output),
@@ -123,6 +158,34 @@ int ResolveOnly(CaptureArguments& arguments) {
   return kExitComplete;
 }
 
+/// Without them the order is less good, which is no reason to fail: they are in slab.
+void FindTasks(CaptureOptions& options) {
+  const auto find = [&]() -> Result<std::vector<PhysRange>> {
+    auto kernel = Kernel::Open(options.source);
+    if (!kernel.ok()) return std::move(kernel.error());
+    return TaskStructMemory(kernel.value());
+  };
+  auto tasks = find();
+  if (tasks.ok()) {
+    options.first = std::move(tasks.value());
+  } else {
+    PrintNote("note: --order volatile: tasks are read with slab: " + tasks.error().message);
+  }
+}
+
+/// This thread and those that it starts, on CPUs and disks that nobody else wants (sched(7),
+/// ioprio_set(2)).
+void UseIdleTime() {
+  constexpr int kIoprioWhoProcess = 1;
+  constexpr int kIoprioIdle = 3 << 13;
+  const auto tell = [](const char* what) {
+    PrintNote(std::string("note: --idle: ") + what + ": " + std::strerror(errno));
+  };
+  const sched_param no_priority{};
+  if (sched_setscheduler(0, SCHED_IDLE, &no_priority) != 0) tell("SCHED_IDLE");
+  if (syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, kIoprioIdle) != 0) tell("the idle I/O class");
+}
+
 }  // namespace
 
 int RunCapture(CaptureArguments& arguments, const std::string& noun) {
@@ -139,6 +202,8 @@ int RunCapture(CaptureArguments& arguments, const std::string& noun) {
     return kExitUsage;
   }
   if (const int status = ResolveOnly(arguments); status != kExitComplete) return status;
+  if (arguments.idle) UseIdleTime();
+  if (arguments.options.order == CaptureOrder::kVolatile) FindTasks(arguments.options);
   arguments.options.cancel = WatchSignals();
   EventLog events(arguments.options.cancel);
   if (!arguments.events.empty()) {
@@ -234,6 +299,13 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
                   "What is compressed together, a power of two from 4KiB to 1MiB; default 256KiB")
       ->option_text("SIZE")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--max-rate", options.max_bytes_per_second,
+                  "Read no more than that in a second; default: no limit")
+      ->option_text("SIZE")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::PositiveNumber);
+  command.add_flag("--idle", arguments.idle, "Only use CPU time and disks that nobody else wants");
   command.add_flag("--force", options.force, "Replace an existing output file");
   command.add_flag("--json", arguments.json, "One JSON report on standard output");
   command

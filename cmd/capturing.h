@@ -16,6 +16,7 @@ struct CaptureArguments {
   std::vector<std::string> only;  ///< lists of what alone is captured
   bool json = false;
   std::string progress = "auto";
+  bool idle = false;
   std::string events;  ///< a descriptor's number or a file; empty: none are written
 };
 

@@ -69,6 +69,10 @@ class BarDisplay : public ProgressDisplay {
         progress.total_bytes == 0
             ? 0
             : static_cast<double>(progress.done_bytes) / static_cast<double>(progress.total_bytes);
+    if (progress.phase == CapturePhase::kComparing) {
+      PaintLine(fraction, "of the sample compared");
+      return;
+    }
     const double rate = Rate(progress);
     std::string right = HumanBytes(progress.done_bytes) + " of " + HumanBytes(progress.total_bytes);
     if (rate > 0) right += ", " + HumanBytes(static_cast<uint64_t>(rate)) + "/s";

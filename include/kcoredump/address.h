@@ -90,7 +90,7 @@ struct PageRun {
   Location first;  ///< of the first page, aligned to it
   uint64_t pages = 0;
   PageOutcome outcome = PageOutcome::kDirect;
-  int system_errno = 0;  ///< for kUnreadable: the last errno
+  int system_errno = 0;                     ///< for kUnreadable: the last errno
   PageClass page_class = PageClass::kNone;  ///< for kExcluded: why; kNone: nobody said
 
   /// Left out, but that it was all zero is known.

@@ -39,7 +39,8 @@ inline constexpr char kDefaultFormat[] = "snapshot";
 [[nodiscard]] int MinLevel();
 [[nodiscard]] int MaxLevel();
 
-enum class CapturePhase : uint8_t { kPreparing, kReading, kFinishing };
+/// kComparing: pages of the smear's sample are read again; done and total count them.
+enum class CapturePhase : uint8_t { kPreparing, kReading, kComparing, kFinishing };
 
 struct CaptureProgress {
   CapturePhase phase = CapturePhase::kPreparing;
@@ -77,6 +78,19 @@ struct CaptureOnly {
   std::vector<PhysRange> ranges;  ///< widened to whole pages
 };
 
+/// Of CaptureOptions::smear_pages, each of which takes so much memory.
+inline constexpr uint64_t kMostSmearPages = 100'000;
+inline constexpr uint64_t kSmearPageBytes = 40;
+
+/// Which memory is read first.
+enum class CaptureOrder : uint8_t {
+  kPhysical,  ///< by address
+  /// Of a live kernel: page tables, `first`, slab, then the rest. What is read early waits on the
+  /// disk beside the output, which must be a file; when the capture ends early, it is in it all the
+  /// same, and memory that lies before it and was not read is unreadable (ECANCELED).
+  kVolatile,
+};
+
 struct CaptureOptions {
   std::string source = DefaultSource();  ///< any image that Memory::Open takes
   std::string output;  ///< a path; "-": standard output; empty: HOST-UTCTIME and the suffix
@@ -91,7 +105,12 @@ struct CaptureOptions {
   /// Pages to leave out. A live kernel tells by /proc/kpageflags what it uses them for, a dump by
   /// its struct pages; what cannot be told is kept, and a warning says so.
   PageClasses exclude;
-  std::optional<CaptureOnly> only;     ///< nothing: all RAM
+  std::optional<CaptureOnly> only;  ///< nothing: all RAM
+  CaptureOrder order = CaptureOrder::kPhysical;
+  std::vector<PhysRange> first;  ///< with kVolatile: read after the page tables, tasks say
+  /// Of a live kernel: so many pages, by chance, are read again at the end; 0: none.
+  uint64_t smear_pages = 0;
+  uint64_t max_bytes_per_second = 0;   ///< read; 0: no limit
   std::vector<std::string> arguments;  ///< of the program, for the snapshot's metadata
   /// Called by the capturing thread, some ten times a second. May be empty.
   std::function<void(const CaptureProgress&)> on_progress;
@@ -121,6 +140,37 @@ enum class KallsymsState : uint8_t { kIncluded, kHidden, kUnavailable };
 /// Whether /proc/kpageflags told which pages must not be read.
 enum class PageFlagsState : uint8_t { kUsed, kUnavailable, kNotApplicable };
 
+/// A share, 0 to 1, with its 95 % confidence interval.
+struct SmearShare {
+  double share = 0;
+  double low = 0;
+  double high = 0;
+};
+
+struct SmearClass {
+  PageKind kind = PageKind::kUnknown;  ///< when the capture began
+  uint64_t sampled_pages = 0;
+  uint64_t changed_pages = 0;
+  SmearShare changed;
+};
+
+/// Of a sample of captured pages, how many held something else when all had been read.
+struct SmearReport {
+  uint64_t sampled_pages = 0;
+  uint64_t changed_pages = 0;
+  SmearShare changed;
+  double seconds_between = 0;  ///< the two reads of a page, on average
+  std::vector<SmearClass> classes;
+};
+
+/// What the capture itself took of the machine.
+struct CaptureFootprint {
+  double cpu_seconds = 0;         ///< user and system, of all its threads
+  uint64_t peak_rss_bytes = 0;    ///< of the process, since it began
+  uint64_t dirtied_pages = 0;     ///< that the kernel gave it meanwhile, for its own memory
+  uint64_t page_cache_bytes = 0;  ///< of the output, left in the page cache
+};
+
 struct CaptureReport {
   CaptureStatus status = CaptureStatus::kPartial;
   std::string reason;  ///< why it is partial; empty otherwise
@@ -146,6 +196,10 @@ struct CaptureReport {
   unsigned threads = 0;
   int level = 0;
   uint32_t frame_bytes = 0;
+  CaptureOrder order = CaptureOrder::kPhysical;
+  uint64_t early_bytes = 0;  ///< read before their turn
+  std::optional<SmearReport> smear;
+  CaptureFootprint footprint;
   std::vector<std::string> warnings;
 };
 

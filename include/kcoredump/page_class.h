@@ -31,6 +31,10 @@ enum class PageKind : uint8_t {
   kKernel,     ///< in use, and none of these
 };
 
+inline constexpr size_t kPageKinds = 8;
+/// "unknown", "free", "user", "cache", "slab", "page-tables", "reserved", "kernel".
+[[nodiscard]] std::string_view PageKindName(PageKind kind);
+
 /// "zero", "cache", "private-cache", "user", "free"; "not-wanted", "none".
 [[nodiscard]] std::string_view PageClassName(PageClass page_class);
 

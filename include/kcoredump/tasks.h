@@ -59,6 +59,10 @@ struct TaskList {
 /// nothing matches one of `only`.
 [[nodiscard]] Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options);
 
+/// Where the task_structs of all threads are, sorted; pages that cannot be translated are missing.
+/// Errors: as ListTasks.
+[[nodiscard]] Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel);
+
 struct TaskTable {
   bool tree = false;     ///< children below their parents
   bool threads = false;  ///< with a column for the thread's id

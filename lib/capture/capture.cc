@@ -14,12 +14,16 @@
 #include "base/error.h"
 #include "base/output_file.h"
 #include "base/try.h"
+#include "capture/batch_order.h"
+#include "capture/batch_spool.h"
 #include "capture/capture_plan.h"
+#include "capture/footprint.h"
 #include "capture/image_end.h"
 #include "capture/outcome_ledger.h"
 #include "capture/page_filter.h"
 #include "capture/pipeline.h"
 #include "capture/sidecar.h"
+#include "capture/smear.h"
 #include "capture/stall.h"
 #include "capture/system_notes.h"
 #include "format/codec.h"
@@ -124,12 +128,20 @@ class CaptureRun {
     KCD_TRY(Prepare());
     TellStart();
     ReadEverything();
+    MeasureSmear();
     return Finish();
   }
   Status Prepare();
   Status OpenOutput();
   Status MakePlan();
+  Status ChooseOrder();
   void ReadEverything();
+  bool ReadEarly(PipelineOptions options);
+  template <typename Take>
+  [[nodiscard]] bool TakeAll(Pipeline& pipeline, Take take);
+  [[nodiscard]] bool KeepBatch(Slot& slot);
+  [[nodiscard]] bool TakeKept(uint64_t index);
+  void SaveKept();
   [[nodiscard]] bool TakeBatch(Slot& slot);
   void Progress(CapturePhase phase);
   [[nodiscard]] CaptureProgress ProgressNow(CapturePhase phase) const;
@@ -146,6 +158,7 @@ class CaptureRun {
   void WriteRangesBeside();
   void WriteSidecar();
   void WarnOfNewMemory();
+  void MeasureSmear();
 
   /// The first reason counts; later ones follow from it.
   void EndEarly(std::string reason) {
@@ -166,6 +179,11 @@ class CaptureRun {
   std::shared_ptr<CapturePlan> plan_;
   std::shared_ptr<const PageFilter> filter_;
   PipelineOptions pipeline_options_;
+  std::optional<BatchSpool> spool_;                     ///< nothing: all is read by address
+  std::shared_ptr<const std::vector<uint32_t>> early_;  ///< with a spool: what is read into it
+  std::shared_ptr<const std::vector<uint32_t>> late_;   ///< and all other batches
+  Slot kept_slot_;                                      ///< with a spool: of a batch out of it
+  uint64_t next_batch_ = 0;                             ///< those before it are written
   std::unique_ptr<ByteSink> sink_;
   std::unique_ptr<ImageWriter> writer_;
   std::optional<OutcomeLedger> ledger_;
@@ -174,6 +192,7 @@ class CaptureRun {
   const uint64_t started_utc_ns_;  ///< the same moment as start_
   const SteadyClock::time_point start_ = SteadyClock::now();
   SteadyClock::time_point last_progress_;
+  const FootprintMeter footprint_;
   size_t warnings_told_ = 0;  ///< of report_.warnings
 };
 
@@ -223,8 +242,12 @@ Status CaptureRun::OpenOutput() {
 /// What will be written, in batches that fit into memory.
 Status CaptureRun::MakePlan() {
   // The source's notes stand in the image's head, too.
+  const bool by_address = options_.order == CaptureOrder::kPhysical;
   const uint64_t taken =
-      kFixedMemoryBytes + notes_.bytes.size() + 2 * source_->notes().bytes().size();
+      kFixedMemoryBytes + notes_.bytes.size() + 2 * source_->notes().bytes().size() +
+      options_.smear_pages * kSmearPageBytes +
+      (by_address ? 0
+                  : kMaxEarlyBatches * kEarlyBatchBytes + encoding_->BatchBound(kMaxFrameBytes));
   // What the image does not hold is the sidecar's.
   const bool in_image = encoding_->shape() == ImageShape::kElf;
   KCD_ASSIGN(CapturePlan plan,
@@ -239,26 +262,125 @@ Status CaptureRun::MakePlan() {
        .reader_bytes = source_->reader_bytes(),
        .filtered = filter_ != nullptr,
        .read = {.retries = options_.retries},
+       .max_bytes_per_second = options_.max_bytes_per_second,
        .start = start_},
       *encoding_, budget);
+  // The finer, the less that is not volatile is read along.
+  const uint64_t finest = std::max<uint64_t>(options_.frame_bytes, encoding_->unit_bytes());
+  if (!by_address) pipeline_options_.batch_bytes = finest;
   plan.CutIntoBatches(pipeline_options_.batch_bytes);
   plan_ = std::make_shared<CapturePlan>(std::move(plan));
+  return ChooseOrder();
+}
+
+/// What is to be read again at the end, and what before its turn.
+Status CaptureRun::ChooseOrder() {
+  if (options_.smear_pages != 0) {
+    KCD_ASSIGN(pipeline_options_.smear, SmearSample::Take(*source_, options_.smear_pages));
+  }
+  if (options_.order == CaptureOrder::kPhysical) return {};
+  if (report_.output == "-") {
+    return InvalidArgument(
+        "what is read before its turn waits on the disk beside the output: for --order volatile "
+        "name a file with -o FILE");
+  }
+  KCD_ASSIGN(BatchOrder order, VolatileFirst(*source_, *plan_, options_.first, options_.cancel));
+  if (!source_->labels_known()) {
+    notes_.warnings.emplace_back(
+        "without /proc/kpageflags page tables and slab are not known: only tasks are read first");
+  }
+  if (order.crowded_out != 0) {
+    notes_.warnings.push_back(Grouped(order.crowded_out) +
+                              " frames of slab or page tables are read by address: more than " +
+                              Grouped(kMaxEarlyBatches) + " are not kept until their turn");
+  }
+  KCD_ASSIGN(spool_, BatchSpool::Create(report_.output));
+  kept_slot_.batch.bytes = std::make_unique_for_overwrite<std::byte[]>(
+      encoding_->BatchBound(pipeline_options_.batch_bytes));
+  early_ = std::make_shared<const std::vector<uint32_t>>(std::move(order.early));
+  late_ = std::make_shared<const std::vector<uint32_t>>(std::move(order.late));
   return {};
 }
 
-void CaptureRun::ReadEverything() {
-  Pipeline pipeline(source_, plan_, filter_, encoding_, pipeline_options_);
+/// Hands each batch of a pipeline to `take`, until that returns false or the capture ends early.
+/// False: not all of them.
+template <typename Take>
+bool CaptureRun::TakeAll(Pipeline& pipeline, Take take) {
   if (Status started = pipeline.Start(); !started.ok()) {
-    return FailReading(std::move(started.error()));
+    FailReading(std::move(started.error()));
+    return false;
   }
-  for (uint64_t taken = 0; taken < plan_->batches() && !Interrupted(pipeline);) {
-    Slot* slot = pipeline.Next(kProgressInterval);
-    if (slot != nullptr) {
-      if (!TakeBatch(*slot)) return;
+  for (uint64_t taken = 0; taken < pipeline.batches() && !Interrupted(pipeline);) {
+    if (Slot* slot = pipeline.Next(kProgressInterval); slot != nullptr) {
+      if (!take(*slot)) return false;
       pipeline.Release();
       ++taken;
     }
     Progress(CapturePhase::kReading);
+  }
+  return report_.reason.empty();
+}
+
+void CaptureRun::ReadEverything() {
+  PipelineOptions options = pipeline_options_;
+  options.order = late_;
+  if (!spool_ || ReadEarly(options)) {
+    Pipeline pipeline(source_, plan_, filter_, encoding_, options);
+    const auto take = [this](Slot& slot) { return TakeKept(slot.index) && TakeBatch(slot); };
+    if (TakeAll(pipeline, take)) (void)TakeKept(plan_->batches());
+  }
+  if (!report_.reason.empty() && !write_error_) SaveKept();
+  spool_.reset();  // a disk that is full needs the room for the image's end
+}
+
+/// False: the capture ends here.
+bool CaptureRun::ReadEarly(PipelineOptions options) {
+  options.order = early_;
+  Pipeline pipeline(source_, plan_, filter_, encoding_, options);
+  const bool all = TakeAll(pipeline, [this](Slot& slot) { return KeepBatch(slot); });
+  report_.early_bytes = spool_->plain_bytes();
+  return all;
+}
+
+/// Keeps a batch that was read early. False: the capture ends here.
+bool CaptureRun::KeepBatch(Slot& slot) {
+  if (slot.error) {
+    FailReading(std::move(*slot.error));
+    return false;
+  }
+  if (Status kept = spool_->Add(slot); !kept.ok()) {
+    EndEarly("writing failed: " + kept.error().message);
+    write_error_ = std::move(kept.error());
+    return false;
+  }
+  return true;
+}
+
+/// Takes the kept batches whose turn comes before that of `index`. False: the capture ends here.
+bool CaptureRun::TakeKept(uint64_t index) {
+  while (spool_) {
+    const auto first = spool_->First();
+    if (!first || *first >= index) break;
+    if (Status taken = spool_->Take(*first, kept_slot_); !taken.ok()) {
+      FailReading(std::move(taken.error()));
+      return false;
+    }
+    if (!TakeBatch(kept_slot_)) return false;
+  }
+  return true;
+}
+
+/// The capture ends early: what was read early is in it all the same, with blanks before.
+void CaptureRun::SaveKept() {
+  if (!spool_ || !spool_->First()) return;
+  auto blanks = BlankBatches::Create(*plan_, *encoding_, source_->page_bytes());
+  while (blanks.ok()) {
+    const auto first = spool_->First();
+    if (!first) return;
+    while (next_batch_ < *first) {
+      if (!blanks.value().Make(next_batch_, kept_slot_).ok() || !TakeBatch(kept_slot_)) return;
+    }
+    if (!TakeKept(*first + 1)) return;
   }
 }
 
@@ -279,14 +401,16 @@ bool CaptureRun::TakeBatch(Slot& slot) {
     write_error_ = std::move(written.error());
     return false;
   }
+  next_batch_ = slot.index + 1;
   report_.layout_moves += slot.moves;
-  TellHoles(slot.report.runs);
+  if (report_.reason.empty()) TellHoles(slot.report.runs);
   return true;
 }
 
 void CaptureRun::Progress(CapturePhase phase) {
   const auto now = SteadyClock::now();
-  if (phase == CapturePhase::kReading && now - last_progress_ < kProgressInterval) return;
+  const bool lasts = phase == CapturePhase::kReading || phase == CapturePhase::kComparing;
+  if (lasts && now - last_progress_ < kProgressInterval) return;
   last_progress_ = now;
   if (options_.on_progress) options_.on_progress(ProgressNow(phase));
   if (phase == CapturePhase::kPreparing) return;  // nothing comes before the start
@@ -294,9 +418,15 @@ void CaptureRun::Progress(CapturePhase phase) {
 }
 
 CaptureProgress CaptureRun::ProgressNow(CapturePhase phase) const {
+  const bool comparing = phase == CapturePhase::kComparing;
+  const auto& smear = pipeline_options_.smear;
+  const uint64_t plain_bytes =
+      (writer_ ? writer_->plain_bytes() : 0) + (spool_ ? spool_->plain_bytes() : 0);
   return {.phase = phase,
-          .done_bytes = writer_ ? writer_->plain_bytes() : 0,
-          .total_bytes = plan_ ? plan_->plain_bytes() : 0,
+          .done_bytes = comparing ? smear->compared_pages() * source_->page_bytes() : plain_bytes,
+          .total_bytes = comparing ? smear->pages() * source_->page_bytes()
+                         : plan_   ? plan_->plain_bytes()
+                                   : 0,
           .compressed_bytes = writer_ ? writer_->written_bytes() : 0,
           .hole_pages = ledger_ ? ledger_->hole_pages() : 0,
           .seconds = std::chrono::duration<double>(SteadyClock::now() - start_).count()};
@@ -351,10 +481,8 @@ bool CaptureRun::Interrupted(Pipeline& pipeline) {
   }
   const auto address = pipeline.StalledAt(StallLimit(options_.stall_timeout_seconds));
   if (!address) return false;
-  const std::string what = *address == kWatchOpening
-                               ? "opening " + options_.source
-                               : "the read at physical " + HexAddress(*address);
-  read_error_ = DidNotReturn(what, options_.stall_timeout_seconds);
+  read_error_ =
+      DidNotReturn(DescribeWatched(*address, options_.source), options_.stall_timeout_seconds);
   EndEarly(read_error_->message);
   return true;
 }
@@ -481,6 +609,28 @@ void CaptureRun::WarnOfNewMemory() {
   }
 }
 
+/// Right after the last page was read.
+void CaptureRun::MeasureSmear() {
+  const auto& smear = pipeline_options_.smear;
+  if (smear == nullptr || !report_.reason.empty()) return;
+  const auto compared = std::make_shared<SmearReport>();
+  const auto compare = [compared, smear, source = source_](ReadWatch* watch) -> Status {
+    KCD_ASSIGN(*compared, smear->Compare(*source, watch));
+    return {};
+  };
+  const auto go_on = [this] {
+    Progress(CapturePhase::kComparing);
+    return options_.cancel == nullptr || !options_.cancel->load();
+  };
+  const Status done = RunWatched(compare, options_.source, options_.stall_timeout_seconds, go_on);
+  smear->Stop();
+  if (done.ok()) {
+    report_.smear = *compared;
+  } else {
+    report_.warnings.push_back("how much changed meanwhile is not known: " + done.error().message);
+  }
+}
+
 void CaptureRun::FillReport() {
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
@@ -495,6 +645,8 @@ void CaptureRun::FillReport() {
   report_.level = options_.level;
   report_.frame_bytes = options_.frame_bytes;
   report_.page_flags = PageFlagsOf(*source_);
+  report_.order = options_.order;
+  report_.footprint = footprint_.Now(report_.output);
   if (filter_ != nullptr) {
     const std::vector<std::string> kept = filter_->Warnings();
     report_.warnings.insert(report_.warnings.end(), kept.begin(), kept.end());

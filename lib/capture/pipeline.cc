@@ -58,7 +58,12 @@ struct Pipeline::Shared {
         done(SlotCount(in_options.threads)),
         ended(in_options.threads),
         watches(in_options.threads),
-        hopeful(in_options.threads) {}
+        hopeful(in_options.threads),
+        rate(in_options.max_bytes_per_second) {}
+
+  [[nodiscard]] uint64_t batches() const {
+    return options.order != nullptr ? options.order->size() : plan->batches();
+  }
 
   const std::shared_ptr<const MemorySource> source;
   const std::shared_ptr<const CapturePlan> plan;
@@ -70,7 +75,8 @@ struct Pipeline::Shared {
   BoundedQueue<unsigned> ended;  ///< workers that have returned
   std::vector<ReadWatch> watches;
   std::atomic<unsigned> hopeful;  ///< workers that have their tools, or may still get them
-  std::atomic<uint64_t> next_index{0};
+  RateLimit rate;
+  std::atomic<uint64_t> next_turn{0};
   std::atomic<bool> stop{false};
 };
 
@@ -88,7 +94,7 @@ class BatchWorker {
     return BatchWorker(std::move(reader), std::move(encoder));
   }
 
-  Status Run(const Batch& batch, SteadyClock::time_point start, Slot& slot) {
+  Status Run(const Batch& batch, const PipelineOptions& options, Slot& slot) {
     slot.report.Clear();
     slot.batch.pieces.clear();
     slot.batch.is_memory = batch.is_memory;
@@ -99,8 +105,12 @@ class BatchWorker {
       KCD_ASSIGN(content, reader_.Read(batch.phys, batch.bytes, slot.report));
       slot.moves = reader_.moves() - moves_before;
     }
+    const auto now = SteadyClock::now();
     slot.batch.milliseconds = static_cast<uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - start).count());
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - options.start).count());
+    if (options.smear != nullptr && batch.is_memory) {
+      options.smear->Note(batch.phys, content.bytes, content.pages, now);
+    }
     return encoder_->Encode({.is_memory = batch.is_memory,
                              .phys = batch.phys,
                              .bytes = content.bytes,
@@ -161,10 +171,13 @@ void Pipeline::Work(const std::shared_ptr<Shared>& shared, unsigned worker) {
     auto slot = shared->free.Pop();
     if (!slot || shared->stop.load()) break;
     Slot& work = **slot;
-    work.index = shared->next_index.fetch_add(1);
-    if (work.index >= shared->plan->batches()) break;
+    work.turn = shared->next_turn.fetch_add(1);
+    if (work.turn >= shared->batches()) break;
+    work.index = shared->options.order != nullptr ? (*shared->options.order)[work.turn] : work.turn;
+    const Batch batch = shared->plan->At(work.index);
+    if (batch.is_memory) shared->rate.Wait(batch.bytes, shared->stop);
     Status status = !tools.ok() ? Status(tools.error()) : WithoutThrowing([&] {
-      return tools.value().Run(shared->plan->At(work.index), shared->options.start, work);
+      return tools.value().Run(batch, shared->options, work);
     });
     const bool failed = !status.ok();
     if (failed) work.error = std::move(status.error());
@@ -173,24 +186,26 @@ void Pipeline::Work(const std::shared_ptr<Shared>& shared, unsigned worker) {
   shared->ended.Push(worker);
 }
 
+uint64_t Pipeline::batches() const { return shared_->batches(); }
+
 Slot* Pipeline::Next(std::chrono::milliseconds patience) {
-  std::unique_ptr<Slot>& place = waiting_[next_index_ % waiting_.size()];
+  std::unique_ptr<Slot>& place = waiting_[next_turn_ % waiting_.size()];
   const auto deadline = SteadyClock::now() + patience;
   while (place == nullptr) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
     auto slot = shared_->done.PopFor(std::max(left, std::chrono::milliseconds(0)));
     if (!slot) return nullptr;
-    // Slots are as many as places, and indexes are handed out in order: no two share a place.
-    std::unique_ptr<Slot>& target = waiting_[(*slot)->index % waiting_.size()];
+    // Slots are as many as places, and turns are handed out in order: no two share a place.
+    std::unique_ptr<Slot>& target = waiting_[(*slot)->turn % waiting_.size()];
     target = std::move(*slot);
   }
   return place.get();
 }
 
 void Pipeline::Release() {
-  shared_->free.Push(std::move(waiting_[next_index_ % waiting_.size()]));
-  ++next_index_;
+  shared_->free.Push(std::move(waiting_[next_turn_ % waiting_.size()]));
+  ++next_turn_;
 }
 
 /// Looks at each: one that is not looked at gets no older.

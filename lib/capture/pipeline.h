@@ -19,6 +19,8 @@
 #include "base/bounded_queue.h"
 #include "capture/capture_plan.h"
 #include "capture/page_filter.h"
+#include "capture/rate_limit.h"
+#include "capture/smear.h"
 #include "capture/stall.h"
 #include "format/image_writer.h"
 #include "source/range_reader.h"
@@ -27,7 +29,8 @@ namespace kcoredump {
 
 /// A batch on its way from worker to writer.
 struct Slot {
-  uint64_t index = 0;
+  uint64_t turn = 0;   ///< of all batches of the pipeline
+  uint64_t index = 0;  ///< in the plan
   EncodedBatch batch;
   ReadReport report;
   uint64_t moves = 0;          ///< layout moves seen while it was read
@@ -40,6 +43,10 @@ struct PipelineOptions {
   uint64_t reader_bytes = 0;  ///< of the source
   bool filtered = false;      ///< a filter leaves pages out
   ReadOptions read;
+  uint64_t max_bytes_per_second = 0;  ///< 0: no limit
+  /// Numbers of the plan's batches; nullptr: all of them, by number.
+  std::shared_ptr<const std::vector<uint32_t>> order = nullptr;
+  std::shared_ptr<SmearSample> smear = nullptr;  ///< nullptr: none is taken
   /// What the batches' milliseconds count from.
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 };
@@ -67,6 +74,8 @@ class Pipeline {
   /// its work. When none can, the first batch has the error.
   [[nodiscard]] Status Start();
 
+  [[nodiscard]] uint64_t batches() const;
+
   /// The next batch in order, waiting at most `patience` for it; nullptr: not yet.
   [[nodiscard]] Slot* Next(std::chrono::milliseconds patience);
   /// Gives the slot of the latest Next back.
@@ -82,8 +91,8 @@ class Pipeline {
   std::shared_ptr<Shared> shared_;
   std::vector<std::thread> threads_;
   std::vector<StallWatch> stalls_;              ///< a worker each
-  std::vector<std::unique_ptr<Slot>> waiting_;  ///< by index modulo the number of slots
-  uint64_t next_index_ = 0;
+  std::vector<std::unique_ptr<Slot>> waiting_;  ///< by turn modulo the number of slots
+  uint64_t next_turn_ = 0;
 };
 
 }  // namespace kcoredump

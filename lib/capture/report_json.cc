@@ -23,6 +23,8 @@ std::string_view PhaseName(CapturePhase phase) {
       return "preparing";
     case CapturePhase::kReading:
       return "reading";
+    case CapturePhase::kComparing:
+      return "comparing";
     case CapturePhase::kFinishing:
       return "finishing";
   }
@@ -42,6 +44,26 @@ ordered_json RunToJson(const PageRun& run) {
 
 std::string Dump(const ordered_json& object, int indent) {
   return object.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json ShareToJson(const SmearShare& share) {
+  return {{"share", share.share}, {"low", share.low}, {"high", share.high}};
+}
+
+ordered_json SmearToJson(const std::optional<SmearReport>& smear) {
+  if (!smear) return nullptr;
+  ordered_json classes = ordered_json::array();
+  for (const SmearClass& of : smear->classes) {
+    classes.push_back({{"class", PageKindName(of.kind)},
+                       {"sampled_pages", of.sampled_pages},
+                       {"changed_pages", of.changed_pages},
+                       {"changed", ShareToJson(of.changed)}});
+  }
+  return {{"sampled_pages", smear->sampled_pages},
+          {"changed_pages", smear->changed_pages},
+          {"changed", ShareToJson(smear->changed)},
+          {"seconds_between", smear->seconds_between},
+          {"classes", std::move(classes)}};
 }
 
 ordered_json TextOrNull(const std::string& text) {
@@ -164,6 +186,14 @@ std::string ToJson(const CaptureReport& report) {
       {"threads", report.threads},
       {"level", report.level},
       {"frame_size", report.frame_bytes},
+      {"order", report.order == CaptureOrder::kVolatile ? "volatile" : "physical"},
+      {"early_bytes", report.early_bytes},
+      {"smear", SmearToJson(report.smear)},
+      {"footprint",
+       {{"cpu_seconds", report.footprint.cpu_seconds},
+        {"peak_rss_bytes", report.footprint.peak_rss_bytes},
+        {"dirtied_pages", report.footprint.dirtied_pages},
+        {"page_cache_bytes", report.footprint.page_cache_bytes}}},
       {"warnings", report.warnings}};
   return Dump(object, 2);
 }

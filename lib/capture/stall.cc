@@ -13,6 +13,7 @@
 #include "base/no_throw.h"
 #include "base/try.h"
 #include "format/registry.h"
+#include "kcoredump/text.h"
 
 namespace kcoredump {
 
@@ -21,10 +22,11 @@ namespace {
 constexpr std::chrono::milliseconds kAnswerInterval{50};
 constexpr std::chrono::seconds kMostALook{1};
 
-/// What the opening thread and the waiting one have in common.
-struct Opening {
+/// What the watched thread and the waiting one have in common.
+struct WatchedRun {
+  std::function<Status(ReadWatch*)> call;
   ReadWatch watch;
-  BoundedQueue<Result<std::unique_ptr<MemorySource>>> answer{1};
+  BoundedQueue<Status> answer{1};
 };
 
 }  // namespace
@@ -55,30 +57,51 @@ std::chrono::nanoseconds StallLimit(double seconds) {
       std::chrono::duration<double>(std::min(seconds, 1e9)));
 }
 
-Result<std::shared_ptr<MemorySource>> OpenWatched(const std::string& path, double stall_seconds,
-                                                  const std::atomic<bool>* cancel) {
-  const auto opening = std::make_shared<Opening>();
+std::string DescribeWatched(uint64_t address, const std::string& source) {
+  return address == kWatchOpening ? "opening " + source
+                                  : "the read at physical " + HexAddress(address);
+}
+
+Status RunWatched(std::function<Status(ReadWatch*)> call, const std::string& source,
+                  double stall_seconds, const std::function<bool()>& go_on) {
+  const auto run = std::make_shared<WatchedRun>();
+  run->call = std::move(call);
   std::thread thread;
   try {
-    thread = std::thread([opening, path] {
-      const WatchedCall call(&opening->watch, kWatchOpening);
-      opening->answer.Push(WithoutThrowing([&] { return OpenSource(path); }));
-    });
+    thread = std::thread(
+        [run] { run->answer.Push(WithoutThrowing([&] { return run->call(&run->watch); })); });
   } catch (const std::system_error& failure) {
     return SystemError("starting a thread", failure.code().value());
   }
-  for (StallWatch stall; stall.Look(opening->watch) <= StallLimit(stall_seconds);) {
-    if (auto answer = opening->answer.PopFor(kAnswerInterval)) {
+  for (StallWatch stall; stall.Look(run->watch) <= StallLimit(stall_seconds);) {
+    if (auto answer = run->answer.PopFor(kAnswerInterval)) {
       thread.join();
-      KCD_ASSIGN(std::unique_ptr<MemorySource> source, std::move(*answer));
-      return std::shared_ptr<MemorySource>(std::move(source));
+      return std::move(*answer);
     }
-    if (cancel == nullptr || !cancel->load()) continue;
+    if (go_on()) continue;
     thread.detach();
-    return MakeError(ErrorCode::kCancelled, "interrupted before anything was read");
+    return MakeError(ErrorCode::kCancelled, "interrupted");
   }
   thread.detach();
-  return DidNotReturn("opening " + path, stall_seconds);
+  return DidNotReturn(DescribeWatched(run->watch.address.load(), source), stall_seconds);
+}
+
+Result<std::shared_ptr<MemorySource>> OpenWatched(const std::string& path, double stall_seconds,
+                                                  const std::atomic<bool>* cancel) {
+  const auto opened = std::make_shared<std::shared_ptr<MemorySource>>();
+  const auto open = [opened, path](ReadWatch* watch) -> Status {
+    const WatchedCall call(watch, kWatchOpening);
+    KCD_ASSIGN(*opened, OpenSource(path));
+    return {};
+  };
+  const auto go_on = [cancel] { return cancel == nullptr || !cancel->load(); };
+  if (Status done = RunWatched(open, path, stall_seconds, go_on); !done.ok()) {
+    if (done.error().code == ErrorCode::kCancelled) {
+      done.error().message += " before anything was read";
+    }
+    return std::move(done.error());
+  }
+  return std::move(*opened);
 }
 
 }  // namespace kcoredump

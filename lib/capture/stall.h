@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -36,6 +37,16 @@ class StallWatch {
 
 /// --stall-timeout as a duration.
 [[nodiscard]] std::chrono::nanoseconds StallLimit(double seconds);
+
+/// What a ReadWatch shows, in words: "opening SOURCE", "the read at physical 0x…".
+[[nodiscard]] std::string DescribeWatched(uint64_t address, const std::string& source);
+
+/// Runs `call` on a thread of its own and asks meanwhile, some 20 times a second, whether to
+/// `go_on`. The thread is left behind, so that `call` must own what it touches, when a call that it
+/// shows in its watch does not return within `stall_seconds` (DidNotReturn) or when it is not to go
+/// on (kCancelled).
+[[nodiscard]] Status RunWatched(std::function<Status(ReadWatch*)> call, const std::string& source,
+                                double stall_seconds, const std::function<bool()>& go_on);
 
 /// OpenSource on a thread of its own, which is left behind when it does not return within
 /// `stall_seconds` (DidNotReturn) or before `cancel`, which may be null, is set (kCancelled).

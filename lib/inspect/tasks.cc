@@ -438,4 +438,27 @@ Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options) {
   return list;
 }
 
+Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel) {
+  Session& session = kernel.session();
+  KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
+  KCD_ASSIGN(const uint64_t bytes, sources.types.SizeOf(std::string_view("struct task_struct")));
+  Findings findings;
+  std::vector<Range> ranges;
+  KCD_TRY(VisitTasks(sources, true, findings, [&](const TaskHead& task) {
+    for (uint64_t at = task.address; at - task.address < bytes;) {
+      const uint64_t in_page = sources.page_bytes - at % sources.page_bytes;
+      const uint64_t left = std::min(in_page, task.address + bytes - at);
+      const auto phys = session.kernel().Translate(VirtAddr{at});
+      if (phys.ok()) ranges.push_back({phys.value().value, phys.value().value + left});
+      at += left;
+    }
+    return true;
+  }));
+  std::vector<PhysRange> memory;
+  for (const Range& range : Normalized(std::move(ranges))) {
+    memory.push_back({range.begin, range.end});
+  }
+  return memory;
+}
+
 }  // namespace kcoredump

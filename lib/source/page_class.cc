@@ -28,6 +28,28 @@ std::string_view PageClassName(PageClass page_class) {
   return "none";
 }
 
+std::string_view PageKindName(PageKind kind) {
+  switch (kind) {
+    case PageKind::kUnknown:
+      return "unknown";
+    case PageKind::kFree:
+      return "free";
+    case PageKind::kUser:
+      return "user";
+    case PageKind::kCache:
+      return "cache";
+    case PageKind::kSlab:
+      return "slab";
+    case PageKind::kPageTable:
+      return "page-tables";
+    case PageKind::kReserved:
+      return "reserved";
+    case PageKind::kKernel:
+      return "kernel";
+  }
+  return "unknown";
+}
+
 Result<PageClasses> ParsePageClasses(std::string_view text) {
   PageClasses classes;
   while (!text.empty()) {

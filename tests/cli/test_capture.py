@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """What kcoredump capture writes, and how it behaves as a command."""
 
+import ctypes
 import json
+import mmap
 import os
 import re
 import resource
@@ -10,6 +12,7 @@ import signal
 import stat
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import cli
@@ -310,7 +313,8 @@ class Report(cli.TestCase):
         "expected_bytes": int, "compressed_bytes": int, "seconds": float, "page_bytes": int,
         "pages": dict, "excluded": dict, "holes": list, "iomem": dict, "kallsyms": str, "lockdown": str,
         "layout_moves": int, "around_page_cache": bool, "threads": int, "level": int,
-        "frame_size": int, "warnings": list,
+        "frame_size": int, "order": str, "early_bytes": int, "smear": type(None), "footprint": dict,
+        "warnings": list,
     }
     COUNTS = {"total", "read", "direct", "retried", "bounced", "unreadable", "hwpoison",
               "offline", "absent", "not_reached", "excluded", "zero"}
@@ -349,6 +353,114 @@ class Report(cli.TestCase):
         report = self.report(core.write(self.path("core")), cli.COMPLETE)
         self.assertEqual(("complete", []), (report["status"], report["holes"]))
         self.assertEqual((10, 54), (report["pages"]["excluded"], report["pages"]["read"]))
+
+
+class Honesty(cli.TestCase):
+    """What a capture takes of the machine, and what it says of that. Order and smear of real kernels: tests/vm."""
+
+    def setUp(self):
+        super().setUp()
+        self.core = elf_core.small_core().write(self.path("core"))
+
+    def large_core(self, mebibytes):
+        content = os.urandom(1 << 20)
+        loads = [elf_core.Load(i << 20, 0, 1 << 20) for i in range(1, mebibytes + 1)]
+        return elf_core.Core(content=content, loads=loads).write(self.path("large"))
+
+    def test_a_dump_has_neither_order_nor_smear(self):
+        for words in (("--order", "volatile"), ("--smear", "100")):
+            result = self.expect(cli.USAGE, "capture", "-f", self.core, "-o", self.path("snapshot"), *words)
+            self.assertIn(f"{words[0]}", result.err)
+            self.assertIn("for a live kernel: a dump does not change", result.err)
+            self.assertEqual(["core"], self.names())
+        plain = self.expect(cli.COMPLETE, "capture", "-f", self.core, "-o", self.path("snapshot"), "--order", "physical", "--json")
+        report = json.loads(plain.out)
+        self.assertEqual(("physical", 0, None), (report["order"], report["early_bytes"], report["smear"]))
+
+    def test_numbers_that_make_no_sense_are_refused(self):
+        for words in (("--order", "random"), ("--smear", "0"), ("--smear", "100001"), ("--max-rate", "0"),
+                      ("--max-rate", "fast")):
+            result = self.expect(cli.USAGE, "capture", "-f", self.core, "-o", self.path("snapshot"), *words)
+            self.assertIn(words[0], result.err)
+        self.assertEqual(["core"], self.names())
+
+    def test_a_rate_is_held(self):
+        core = self.large_core(6)
+        fast = self.capture(core)
+        started = time.monotonic()
+        self.expect(cli.COMPLETE, "capture", "-f", core, "-o", self.path("slow"), "--max-rate", "4MiB", "--json")
+        seconds = time.monotonic() - started
+        # Six batches of 1 MiB at a quarter of a second each; the first begins at once.
+        self.assertGreaterEqual(seconds, 1.25)
+        self.assertLess(seconds, 20)
+        self.assertEqual(memory_of(cli.unpack(fast)), memory_of(cli.unpack(self.path("slow"))))
+
+    def test_an_interrupt_ends_the_wait_for_a_slow_rate(self):
+        process = cli.start("convert", self.large_core(6), self.path("slow.elf"), "--max-rate", "1KiB", "--progress", "json")
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        while b'"reading"' not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=cli.TIMEOUT_S)
+        self.assertEqual(cli.PARTIAL, process.returncode)
+
+    def test_idle_is_for_every_thread(self):
+        process = cli.start("capture", "-f", self.large_core(6), "-o", self.path("snapshot"), "--idle", "--threads", 2,
+                            "--max-rate", "1KiB", "--progress", "json")
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        while b'"reading"' not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        self.assertGreaterEqual(len(threads), 3)
+        for thread in threads:
+            self.assertEqual(os.SCHED_IDLE, os.sched_getscheduler(thread))
+            self.assertEqual(3, io_class(thread), "IOPRIO_CLASS_IDLE")
+        process.kill()
+        process.communicate()
+
+    def test_footprint_is_what_the_kernel_counts(self):
+        process = cli.start("capture", "-f", self.large_core(64), "-o", self.path("snapshot"), "--json", "--level", 9)
+        out = process.stdout.read()
+        process.stdout.close()
+        process.stderr.close()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said = json.loads(out)["footprint"]
+        cpu_seconds = used.ru_utime + used.ru_stime
+        self.assertGreater(said["cpu_seconds"], cpu_seconds / 2)
+        self.assertLessEqual(said["cpu_seconds"], cpu_seconds + 0.01)
+        self.assertEqual(used.ru_maxrss * 1024, said["peak_rss_bytes"])
+        self.assertGreater(said["dirtied_pages"], 1000)
+        self.assertLessEqual(said["dirtied_pages"], max(used.ru_minflt, used.ru_maxrss // 4))
+        self.assertEqual(cached_bytes(self.path("snapshot")), said["page_cache_bytes"])
+
+    def test_footprint_is_said(self):
+        said = self.expect(cli.COMPLETE, "capture", "-f", self.core, "-o", self.path("snapshot")).err
+        self.assertRegex(said, r"footprint: .+ of CPU time, [\d,]+ pages of memory taken, .+ left in the page cache\n")
+
+
+def io_class(thread):
+    """ioprio_get(2), for which glibc has no function."""
+    numbers = {"x86_64": 252, "aarch64": 31}
+    return ctypes.CDLL(None).syscall(numbers[os.uname().machine], 1, thread) >> 13
+
+
+def cached_bytes(path):
+    """mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    size = path.stat().st_size
+    resident = (ctypes.c_ubyte * (size // mmap.PAGESIZE + 1))()
+    with open(path, "rb") as file:
+        at = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+        assert libc.mincore(ctypes.c_void_p(at), ctypes.c_size_t(size), resident) == 0
+        libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(size))
+    return sum(page & 1 for page in resident) * mmap.PAGESIZE
 
 
 class Filters(cli.TestCase):

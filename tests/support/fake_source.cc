@@ -89,6 +89,15 @@ bool FakeReader::Classify(PhysAddr first, std::span<PageClass> classes) {
   return true;
 }
 
+bool FakeReader::TellKinds(PhysAddr first, std::span<PageKind> kinds) {
+  const std::lock_guard lock(script_->mutex);
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const auto found = script_->kinds.find(first.value + i * kPage);
+    kinds[i] = found == script_->kinds.end() ? PageKind::kKernel : found->second;
+  }
+  return true;
+}
+
 void FakeReader::Label(PhysAddr first, std::span<PageLabel> labels) {
   const std::lock_guard lock(script_->mutex);
   const bool late = script_->looks++ >= script_->looks_before_late;

@@ -43,6 +43,7 @@ struct FakeScript {
   std::map<uint64_t, PageClass> later_classes;
   unsigned asked_for_classes = 0;
   unsigned looks = 0;
+  std::map<uint64_t, PageKind> kinds;  ///< all others: kKernel
   std::set<uint64_t> zero_pages;
   /// Reads that touch the page do not return before Release.
   std::set<uint64_t> blocking;
@@ -76,6 +77,7 @@ class FakeReader : public SourceReader {
   uint64_t moves() const override { return moves_; }
   bool labels_may_change() const override { return script_->live; }
   bool Classify(PhysAddr first, std::span<PageClass> classes) override;
+  bool TellKinds(PhysAddr first, std::span<PageKind> kinds) override;
 
  private:
   [[nodiscard]] int ScriptedFailure(Location at, size_t bytes);

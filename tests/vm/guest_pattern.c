@@ -11,6 +11,9 @@
  *                              some ten times a second: prints "flags 0xVIRTUAL BYTES" before
  * "ready"
  *
+ *   guest_pattern --write      the same, and 32 MiB more, half of whose pages are written to all the
+ *                              time: prints "written INDEX 0xPHYSICAL PAGES" for their runs
+ *
  * Page number N holds the pair (magic, N) over and over, so that a page tells which
  * one it is and whether it is whole. The addresses are printed because content alone
  * does not tell a page from a copy of it in some reader's buffer.
@@ -30,7 +33,7 @@
 #define MADV_HWPOISON 100
 #endif
 
-enum { kPageBytes = 4096, kPages = 16384 };
+enum { kPageBytes = 4096, kPages = 16384, kWrittenPages = 8192 };
 
 static const uint64_t kMagic = 0x5061747465726e21u; /* "!nrettaP" in memory */
 
@@ -65,12 +68,12 @@ static uint64_t PhysicalAddress(const uint8_t* page) {
   return (entry & ((UINT64_C(1) << 55) - 1)) * kPageBytes;
 }
 
-static void PrintRuns(const uint8_t* area) {
+static void PrintRuns(const char* name, const uint8_t* area, uint64_t pages) {
   uint64_t first = 0, start = PhysicalAddress(area);
-  for (uint64_t index = 1; index <= kPages; index++) {
-    uint64_t address = index < kPages ? PhysicalAddress(area + index * kPageBytes) : 0;
+  for (uint64_t index = 1; index <= pages; index++) {
+    uint64_t address = index < pages ? PhysicalAddress(area + index * kPageBytes) : 0;
     if (address == start + (index - first) * kPageBytes) continue;
-    printf("run %" PRIu64 " 0x%" PRIx64 " %" PRIu64 "\n", first, start, index - first);
+    printf("%s %" PRIu64 " 0x%" PRIx64 " %" PRIu64 "\n", name, first, start, index - first);
     first = index;
     start = address;
   }
@@ -108,21 +111,34 @@ static void HoldPageFlags(void) {
   printf("flags 0x%" PRIxPTR " %zu\n", (uintptr_t)flags_area, ReadPageFlags());
 }
 
+/* Writes to every second of kWrittenPages pages, for ever. */
+static void WriteForEver(uint8_t* area) {
+  for (uint64_t round = 1;; round++, usleep(20000)) {
+    for (uint64_t index = 0; index < kWrittenPages; index += 2) {
+      memcpy(area + index * kPageBytes, &round, sizeof round);
+    }
+  }
+}
+
 int main(int argc, char** argv) {
   int flags = argc == 2 && strcmp(argv[1], "--flags") == 0;
+  int write = argc == 2 && strcmp(argv[1], "--write") == 0;
   if (argc == 2 && strcmp(argv[1], "--poison") == 0) {
     PoisonOnePage();
-  } else if (argc != 1 && !flags) {
-    fprintf(stderr, "usage: guest_pattern [--poison|--flags]\n");
+  } else if (argc != 1 && !flags && !write) {
+    fprintf(stderr, "usage: guest_pattern [--poison|--flags|--write]\n");
     return 2;
   }
   uint8_t* area = MapLocked((size_t)kPages * kPageBytes);
   for (uint64_t index = 0; index < kPages; index++) FillPage(area + index * kPageBytes, index);
   printf("area 0x%" PRIxPTR "\n", (uintptr_t)area);
-  PrintRuns(area);
+  PrintRuns("run", area, kPages);
   if (flags) HoldPageFlags();
+  uint8_t* written = write ? MapLocked((size_t)kWrittenPages * kPageBytes) : NULL;
+  if (write) PrintRuns("written", written, kWrittenPages);
   puts("ready");
   fflush(stdout);
+  if (write) WriteForEver(written);
   if (!flags) {
     for (;;) pause();
   }

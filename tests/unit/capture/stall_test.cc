@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <new>
+#include <thread>
+
 #include "support/elf_builder.h"
 #include "support/files.h"
 
@@ -57,6 +61,49 @@ TEST_F(StallWatchTest, APauseOfOurOwnIsASecond) {
   EXPECT_EQ(LookAfter(milliseconds(100)), milliseconds(1200));
   Begin();
   EXPECT_EQ(LookAfter(std::chrono::hours(1)), seconds(1));
+}
+
+/// A call that shows a read and does not return before it is let go.
+struct HungCall {
+  std::atomic<bool> let_go{false};
+  std::atomic<bool> gone{false};
+  static std::function<Status(ReadWatch*)> Of(const std::shared_ptr<HungCall>& hung) {
+    return [hung](ReadWatch* watch) -> Status {
+      const WatchedCall call(watch, 0x5000);
+      while (!hung->let_go.load()) std::this_thread::sleep_for(milliseconds(5));
+      hung->gone = true;
+      return {};
+    };
+  }
+  ~HungCall() { EXPECT_TRUE(gone); }
+};
+
+TEST(RunWatched, ACallThatDoesNotReturnIsNamedAndLeftBehind) {
+  const auto hung = std::make_shared<HungCall>();
+  const Status done = RunWatched(HungCall::Of(hung), "kcore", 0.2, [] { return true; });
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message,
+            "the read at physical 0x0000000000005000 did not return within 0.2 s");
+  hung->let_go = true;
+  while (!hung->gone.load()) std::this_thread::sleep_for(milliseconds(5));
+}
+
+TEST(RunWatched, EndsWhenItIsNotToGoOn) {
+  const auto hung = std::make_shared<HungCall>();
+  unsigned asked = 0;
+  const Status done = RunWatched(HungCall::Of(hung), "kcore", 30, [&] { return ++asked < 3; });
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(asked, 3U);
+  hung->let_go = true;
+  while (!hung->gone.load()) std::this_thread::sleep_for(milliseconds(5));
+}
+
+TEST(RunWatched, GivesTheCallsOwnErrors) {
+  const auto go_on = [] { return true; };
+  EXPECT_TRUE(RunWatched([](ReadWatch*) { return Status(); }, "", 1, go_on).ok());
+  const auto fails = [](ReadWatch*) -> Status { throw std::bad_alloc(); };
+  EXPECT_EQ(RunWatched(fails, "", 1, go_on).error().system_errno, ENOMEM);
 }
 
 TEST(OpenWatched, GivesWhatOpeningGives) {

@@ -7,8 +7,9 @@ import time
 from vmlab import kernels
 from vmlab.elf import EM_X86_64, ET_CORE, PAGE, PT_HIOS, PT_LOAD, PT_LOOS, PT_NOTE, Core, differing_pages
 from vmlab.errors import Skip, check
-from vmlab.pattern import PAGES, check_pattern, parse_runs
+from vmlab.pattern import PAGES, WRITTEN_PAGES, check_pattern, parse_runs
 
+from . import honest
 from .context import SEEK_TABLE_MAGIC, capture, check_accounts, prepare_pattern, zstd_test
 
 LEAST_EQUAL = 94.0
@@ -20,24 +21,30 @@ SYMBOLS = ("_stext", "_etext", "__start_rodata", "__end_rodata", "linux_banner")
 
 
 def run(context, la57):
-    """Capture to a disk, then compare structure and every page."""
+    """Capture to a disk, then compare structure and every page. With five levels there is a writer in the guest, and
+    the capture reads what is volatile first and says how much had changed."""
     pattern = context.need("pattern")
     if la57 and not kernels.has_five_levels(context.kernel):
         raise Skip(f"{context.kernel.release} is built without 5-level page tables; live-4level covers it")
     image = context.disk()
-    with context.guest([pattern], disks=[image], cpus=2, la57=la57) as guest:
+    events = context.folder / "events"
+    with context.guest([pattern], disks=[image], cpus=2, la57=la57, port=events) as guest:
         levels = guest.run("grep -qw la57 /proc/cpuinfo")[0] == 0
         check(levels == la57, f"the guest's CPU has la57={levels}, this test wants {la57}")
         guest.must("mount -t ext4 /dev/vda /mnt")
-        pages = parse_runs(prepare_pattern(guest))
+        words = prepare_pattern(guest, "--write" if la57 else "")
+        pages = parse_runs(words)
+        written = parse_runs(words, "written", WRITTEN_PAGES) if la57 else []
         symbols = read_symbols(guest)
         ram_pages = iomem_pages(guest.must("cat /proc/iomem"))
         check_live_commands(context, guest)
-        outcome = capture(guest, "-o /mnt/x.elf.zst", prefix=WATCH_MEMORY).expect(0)
+        outcome, witness = honest.capture_and_dump(
+            guest, f"-o /mnt/x.elf.zst {honest.OPTIONS if la57 else ''}", WATCH_MEMORY, events, context.folder / "truth")
         guest.must("kill $watcher; sync")
         peak = max(int(line.split()[1]) for line in guest.must("cat /tmp/hwm").splitlines())
-        guest.freeze_and_dump(context.folder / "truth")
-        snapshot = context.pull(image, "/x.elf.zst")
+        snapshot, *flags = (context.pull(image, name) for name in ("/x.elf.zst", "/flags", "/flags_after"))
+    honest.check_page_cache(witness, outcome.report, snapshot)
+    honest.check_peak(peak, outcome.report)
     check_memory(peak, context.info(snapshot)["frames"])
     check_report(outcome.report, context, snapshot)
     zstd_test(snapshot)
@@ -45,8 +52,12 @@ def run(context, la57):
     check_structure(core, truth)
     check(core.page_count() == ram_pages == outcome.report["pages"]["total"],
           f"pages: snapshot {core.page_count()}, /proc/iomem {ram_pages}, report {outcome.report['pages']['total']}")
-    compare_pages(core, truth, symbols)
+    different = compare_pages(core, truth, symbols, set(written))
     check_pattern(core, truth, pages)
+    if la57:
+        kinds = [honest.kinds_of_pages(each) for each in flags]
+        honest.check_smear(outcome.report, kinds[0], core, different, written)
+        honest.check_order(context, snapshot, core, witness.pids, *kinds)
     check_commands(context, snapshot, truth, core, symbols, pages)
     print(f"capture: {outcome.report['seconds']} s, {snapshot.stat().st_size / 1e6:.1f} MB, "
           f"{outcome.report['pages']}")
@@ -151,8 +162,8 @@ def vmcoreinfo_lines(text):
     return text.rstrip(b"\0").decode().splitlines()
 
 
-def compare_pages(core, truth, symbols):
-    """Text and rodata identical, and nearly everything else."""
+def compare_pages(core, truth, symbols, written):
+    """Text and rodata identical, and nearly everything else but what is `written` to. Returns what is not."""
     started = time.monotonic()
     different = differing_pages(core, truth)
     for first, last in (("_stext", "_etext"), ("__start_rodata", "__end_rodata")):
@@ -162,10 +173,11 @@ def compare_pages(core, truth, symbols):
         check(not wrong, f"{first}..{last}: {len(wrong)} pages differ, first at {wrong[:1] and hex(wrong[0])}")
         print(f"{first}..{last}: {(end - start + PAGE - 1) // PAGE} pages identical")
     total = core.page_count()
-    equal = 100 * (total - len(different)) / total
+    equal = 100 * (total - len(different - written)) / total
     print(f"all: {equal:.2f} % of {total} pages identical "
           f"(compared in {time.monotonic() - started:.1f} s)")
     check(equal >= LEAST_EQUAL, f"only {equal:.2f} % of all pages are identical")
+    return different
 
 
 def check_commands(context, snapshot, truth, core, symbols, pages):

@@ -8,6 +8,7 @@ from .errors import check
 
 MAGIC = struct.pack("<Q", 0x5061747465726E21)
 PAGES = 16384
+WRITTEN_PAGES = 8192  # of guest_pattern --write: every second one is written to all the time
 
 
 def pattern_page(index):
@@ -15,15 +16,15 @@ def pattern_page(index):
     return (MAGIC + struct.pack("<Q", index)) * (PAGE // 16)
 
 
-def parse_runs(text):
+def parse_runs(text, name="run", pages=PAGES):
     """Physical addresses of the pattern pages by index, from what guest_pattern printed."""
     addresses = {}
     for words in map(str.split, text.splitlines()):
-        if words[:1] == ["run"]:
+        if words[:1] == [name]:
             first, start, count = int(words[1]), int(words[2], 16), int(words[3])
             addresses.update((first + page, start + page * PAGE) for page in range(count))
-    check(sorted(addresses) == list(range(PAGES)), f"guest_pattern named {len(addresses)} of {PAGES} pages")
-    return [addresses[index] for index in range(PAGES)]
+    check(sorted(addresses) == list(range(pages)), f"guest_pattern named {len(addresses)} of {pages} pages")
+    return [addresses[index] for index in range(pages)]
 
 
 def check_pattern(core, truth, addresses):
