@@ -35,7 +35,7 @@ void AddMount(CLI::App& app, Context& context) {
       "info.json, proc/PID/{comm,cmdline,maps,mem}. Read-only, and for you alone.\n\n"
       "  kcoredump mount -f web1.elf.zst /mnt &\n"
       "  crash /mnt/vmcore vmlinux\n"
-      "  umount /mnt\n\n" +
+      "  umount /mnt                                    # who is not root: fusermount3 -u\n\n" +
       std::string(kExitHelp));
   command->add_option("DIR", options->folder, "An empty folder")->option_text(" ")->required();
   AddLookOptions(command, *look);

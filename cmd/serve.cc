@@ -63,7 +63,9 @@ void AddServe(CLI::App& app, Context& context) {
       "debugger.\n\n"
       "  (gdb) target remote | kcoredump serve --stdio -f web1.elf.zst\n"
       "  kcoredump serve --unix /run/kcoredump.gdb      # and then: target remote "
-      "/run/kcoredump.gdb\n\n" +
+      "/run/kcoredump.gdb\n"
+      "  kcoredump serve                                # and then: (lldb) gdb-remote "
+      "127.0.0.1:1234\n\n" +
       std::string(kExitHelp));
   AddLookOptions(command, arguments->look);
   CLI::Option* listen = command

@@ -33,6 +33,8 @@ size_t PrintableSequence(std::string_view text) {
   // U+2028…202E and U+2066…2069 reorder or break lines: they hide what a text really says.
   if (byte(0) == 0xe2 && byte(1) == 0x80 && byte(2) >= 0xa8 && byte(2) <= 0xae) return 0;
   if (byte(0) == 0xe2 && byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9) return 0;
+  // U+FFFE and U+FFFF are no characters: an XML document that holds one cannot be read at all.
+  if (byte(0) == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe) return 0;
   return length;
 }
 

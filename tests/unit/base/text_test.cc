@@ -63,6 +63,12 @@ TEST(Escaped, BidirectionalControlsAreDisarmed) {
   EXPECT_EQ(Escaped("\xe2\x80\xa8"), "\\xe2\\x80\\xa8");  // LINE SEPARATOR
 }
 
+TEST(Escaped, WhatXmlMayNotHoldIsShownByteByByte) {
+  EXPECT_EQ(Escaped("\xef\xbf\xbe"), "\\xef\\xbf\\xbe");
+  EXPECT_EQ(Escaped("\xef\xbf\xbf"), "\\xef\\xbf\\xbf");
+  EXPECT_EQ(Escaped("\xef\xbf\xbd"), "\xef\xbf\xbd");
+}
+
 TEST(Escaped, BrokenUtf8IsShownByteByByte) {
   EXPECT_EQ(Escaped("\x80"), "\\x80");
   EXPECT_EQ(Escaped("\xc3"), "\\xc3");
