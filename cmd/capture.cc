@@ -16,8 +16,7 @@ void AddCapture(CLI::App& app, Context& context) {
       "The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n"
       "A live capture is never one instant; each frame of a snapshot says when it was read.\n"
       "  kcoredump capture --order volatile -o web1.elf.zst\n"
-      "                 page tables, tasks and slab within the first moments; kept when "
-      "interrupted\n"
+      "                 what changes soonest within the first moments; kept when interrupted\n"
       "  kcoredump capture --smear 10000 -o web1.elf.zst\n"
       "                 how much of it had changed when all was read, by what pages are used for\n"
       "  kcoredump capture --idle --max-rate 200MB -o web1.elf.zst\n"
@@ -40,13 +39,15 @@ void AddCapture(CLI::App& app, Context& context) {
           [&options](const std::string& name) {
             options.order = name == "volatile" ? CaptureOrder::kVolatile : CaptureOrder::kPhysical;
           },
-          "volatile: page tables, tasks and slab are read first, and wait on the disk beside the\n"
-          "output for their place in it; default physical, by address")
+          "volatile: page tables, the kernel's data, tasks and slab are read first, and wait on "
+          "the\n"
+          "disk beside the output for their place in it; default physical, by address")
       ->option_text("{physical,volatile}")
       ->check(CLI::IsMember({"physical", "volatile"}));
   command
       ->add_option("--smear", options.smear_pages,
-                   "Read N pages, chosen by chance, again at the end, and say how many changed")
+                   "Read N pages, chosen by chance, again at the end, and say how many changed;\n"
+                   "up to 100000, default none")
       ->option_text("N")
       ->check(CLI::Range(uint64_t{1}, kMostSmearPages));
   AddCapturingOptions(*command, *arguments);

@@ -158,12 +158,12 @@ int ResolveOnly(CaptureArguments& arguments) {
   return kExitComplete;
 }
 
-/// Without them the order is less good, which is no reason to fail: they are in slab.
+/// Without them the order is less good, which is no reason to fail: most of it is in slab.
 void FindTasks(CaptureOptions& options) {
   const auto find = [&]() -> Result<std::vector<PhysRange>> {
     auto kernel = Kernel::Open(options.source);
     if (!kernel.ok()) return std::move(kernel.error());
-    return TaskStructMemory(kernel.value());
+    return TaskMemory(kernel.value());
   };
   auto tasks = find();
   if (tasks.ok()) {

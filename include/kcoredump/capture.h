@@ -107,7 +107,7 @@ struct CaptureOptions {
   PageClasses exclude;
   std::optional<CaptureOnly> only;  ///< nothing: all RAM
   CaptureOrder order = CaptureOrder::kPhysical;
-  std::vector<PhysRange> first;  ///< with kVolatile: read after the page tables, tasks say
+  std::vector<PhysRange> first;  ///< with kVolatile: read after the page tables: TaskMemory
   /// Of a live kernel: so many pages, by chance, are read again at the end; 0: none.
   uint64_t smear_pages = 0;
   uint64_t max_bytes_per_second = 0;   ///< read; 0: no limit

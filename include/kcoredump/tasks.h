@@ -59,9 +59,10 @@ struct TaskList {
 /// nothing matches one of `only`.
 [[nodiscard]] Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options);
 
-/// Where the task_structs of all threads are, sorted; pages that cannot be translated are missing.
-/// Errors: as ListTasks.
-[[nodiscard]] Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel);
+/// What a list of processes hangs on, sorted: the kernel image from its data on (_sdata to _end,
+/// with init_task, page tables and the log), and the task_structs of all threads. Pages that cannot
+/// be translated are missing. Errors: as ListTasks.
+[[nodiscard]] Result<std::vector<PhysRange>> TaskMemory(Kernel& kernel);
 
 struct TaskTable {
   bool tree = false;     ///< children below their parents

@@ -27,6 +27,9 @@ constexpr uint64_t kKernelThread = 0x00200000;
 constexpr uint64_t kExitDead = 0x10;
 constexpr uint64_t kExitZombie = 0x20;
 
+/// x86_64 has room for 1 GiB (KERNEL_IMAGE_SIZE).
+constexpr uint64_t kMaxImageBytes = uint64_t{1} << 30;
+
 /// Bits of task_struct.__state and exit_state, as fs/proc/array.c (task_state_index) turns them
 /// into a letter: the highest of those reported counts.
 char StateLetter(uint64_t state, uint64_t exit_state) {
@@ -438,20 +441,26 @@ Result<TaskList> ListTasks(Kernel& kernel, const TaskOptions& options) {
   return list;
 }
 
-Result<std::vector<PhysRange>> TaskStructMemory(Kernel& kernel) {
+Result<std::vector<PhysRange>> TaskMemory(Kernel& kernel) {
   Session& session = kernel.session();
   KCD_ASSIGN(const TaskSources sources, TaskSourcesOf(session));
-  KCD_ASSIGN(const uint64_t bytes, sources.types.SizeOf(std::string_view("struct task_struct")));
-  Findings findings;
+  KCD_ASSIGN(const uint64_t task_bytes,
+             sources.types.SizeOf(std::string_view("struct task_struct")));
   std::vector<Range> ranges;
-  KCD_TRY(VisitTasks(sources, true, findings, [&](const TaskHead& task) {
-    for (uint64_t at = task.address; at - task.address < bytes;) {
-      const uint64_t in_page = sources.page_bytes - at % sources.page_bytes;
-      const uint64_t left = std::min(in_page, task.address + bytes - at);
+  const auto add = [&](uint64_t begin, uint64_t end) {
+    for (uint64_t at = begin; at < end;) {
+      const uint64_t bytes = std::min(sources.page_bytes - at % sources.page_bytes, end - at);
       const auto phys = session.kernel().Translate(VirtAddr{at});
-      if (phys.ok()) ranges.push_back({phys.value().value, phys.value().value + left});
-      at += left;
+      if (phys.ok()) ranges.push_back({phys.value().value, phys.value().value + bytes});
+      at += bytes;
     }
+  };
+  const auto data = sources.symbol("_sdata");
+  const auto end = sources.symbol("_end");
+  if (data && end && *end - *data <= kMaxImageBytes) add(*data, *end);
+  Findings findings;
+  KCD_TRY(VisitTasks(sources, true, findings, [&](const TaskHead& task) {
+    if (task.address <= ~task_bytes) add(task.address, task.address + task_bytes);
     return true;
   }));
   std::vector<PhysRange> memory;

@@ -147,8 +147,9 @@ def frame_times(snapshot, core):
     return frames
 
 
-def check_order(context, snapshot, core, pids, before, after):
-    """Page tables, tasks and slab were read before anything else."""
+def check_order(context, snapshot, core, symbols, pids, before, after):
+    """Page tables, the kernel's data and tasks, and slab were read before anything else."""
+    data = range(core.physical_of_image(symbols["_sdata"]), core.physical_of_image(symbols["_end"] - 1))
     # Tasks come and go while their list is read, so that it may be broken: exit status 3.
     done = context.host_any("ps", "--threads", "--json", "-f", snapshot)
     check(done.returncode in (0, 3), f"ps exits {done.returncode}: {done.stderr.decode()}")
@@ -168,7 +169,7 @@ def check_order(context, snapshot, core, pids, before, after):
             times["tasks"].append(milliseconds)
         elif "slab" in kinds and "page-tables" not in ever:
             times["slab"].append(milliseconds)
-        elif not ever & {"page-tables", "slab"}:
+        elif not ever & {"page-tables", "slab"} and (first >= data.stop or first + size <= data.start):
             times["rest"].append(milliseconds)
     spans = {name: (min(all_of), max(all_of), len(all_of)) for name, all_of in times.items()}
     print(f"order: {spans} (first ms, last ms, frames)")

@@ -17,7 +17,7 @@ MEMORY_KIB, FRAME_BYTES = 64 << 10, 16
 # Most that was ever resident, as long as the capture runs.
 WATCH_MEMORY = ("(while sleep 0.1; do grep VmHWM /proc/$(pidof kcoredump)/status; done >/tmp/hwm 2>/dev/null) & "
                 "watcher=$!;")
-SYMBOLS = ("_stext", "_etext", "__start_rodata", "__end_rodata", "linux_banner")
+SYMBOLS = ("_stext", "_etext", "__start_rodata", "__end_rodata", "linux_banner", "_sdata", "_end")
 
 
 def run(context, la57):
@@ -57,7 +57,7 @@ def run(context, la57):
     if la57:
         kinds = [honest.kinds_of_pages(each) for each in flags]
         honest.check_smear(outcome.report, kinds[0], core, different, written)
-        honest.check_order(context, snapshot, core, witness.pids, *kinds)
+        honest.check_order(context, snapshot, core, symbols, witness.pids, *kinds)
     check_commands(context, snapshot, truth, core, symbols, pages)
     print(f"capture: {outcome.report['seconds']} s, {snapshot.stat().st_size / 1e6:.1f} MB, "
           f"{outcome.report['pages']}")
