@@ -29,12 +29,8 @@ constexpr size_t kBpInUserRegs = 4;
 /// A snapshot of a kernel that lives on has its notes empty.
 std::map<uint32_t, StackFrame> PlacesOfCpus(Session& session) {
   std::map<uint32_t, StackFrame> places;
-  const Architecture* arch = session.facts().arch;
-  if (session.live() || arch == nullptr) return places;
-  const auto found = RegistersInNotes(session.source(), *arch);
-  for (uint32_t cpu = 0; cpu < found.size(); ++cpu) {
-    if (!found[cpu]) continue;
-    const CpuRegisters& registers = *found[cpu];
+  if (session.live()) return places;
+  for (const auto& [cpu, registers] : RegistersOfCpus(session)) {
     StackFrame place{
         .pc = registers.instruction_pointer, .sp = registers.stack_pointer, .interrupted = true};
     uint64_t bp = 0;

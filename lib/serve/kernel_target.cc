@@ -13,8 +13,6 @@ namespace kcoredump {
 
 namespace {
 
-/// NR_CPUS of the largest kernels.
-constexpr uint64_t kMaxCpus = 8192;
 /// A live kernel's lists may be torn in another way each time.
 constexpr size_t kMaxTargetNotes = 64;
 /// What a thread is called when the list of tasks cannot be had.
@@ -89,32 +87,10 @@ void KernelTarget::FindStacks() {
   stacks_ = std::move(stacks.value());
 }
 
-/// QEMU's dumps have a note for each CPU, /proc/vmcore for those that were online.
 void KernelTarget::FindCpus() {
-  const Architecture* arch = session_.facts().arch;
-  if (arch == nullptr) return;
-  const auto found = RegistersInNotes(session_.source(), *arch);
-  const std::vector<uint32_t> online = OnlineCpus();
-  for (uint32_t i = 0; i < found.size(); ++i) {
-    if (!found[i]) continue;
-    cpus_.emplace(online.size() == found.size() ? online[i] : i, FromUserRegs(found[i]->general));
+  for (const auto& [cpu, registers] : RegistersOfCpus(session_)) {
+    cpus_.emplace(cpu, FromUserRegs(registers.general));
   }
-}
-
-/// Empty: not known.
-std::vector<uint32_t> KernelTarget::OnlineCpus() {
-  std::vector<uint32_t> online;
-  const auto mask = session_.FindSymbol("__cpu_online_mask");
-  const auto types = session_.Types();
-  if (!mask || !types.ok()) return online;
-  const auto bytes = types.value()->SizeOf("struct cpumask");
-  if (!bytes.ok()) return online;
-  std::vector<std::byte> bits(std::min<uint64_t>(bytes.value(), kMaxCpus / 8));
-  if (!session_.kernel().Read(*mask, bits).ok()) return online;
-  for (uint32_t cpu = 0; cpu < bits.size() * 8; ++cpu) {
-    if ((std::to_integer<uint32_t>(bits[cpu / 8]) >> cpu % 8 & 1) != 0) online.push_back(cpu);
-  }
-  return online;
 }
 
 std::vector<DebugThread> KernelTarget::ListThreads() {

@@ -48,7 +48,6 @@ class KernelTarget : public DebugTarget {
   };
   void FindStacks();
   void FindCpus();
-  [[nodiscard]] std::vector<uint32_t> OnlineCpus();
   void AddNote(std::string text);
   void AddIdleThreads(std::vector<DebugThread>& threads) const;
   /// The registers that the dump has of the CPU that runs a task; nothing: none does, or it has

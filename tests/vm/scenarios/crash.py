@@ -64,6 +64,10 @@ def panic(context):
     info = json.loads(context.host("info", "-f", snapshot, "--json"))
     check_cpus(info)
     print(debuggers.judge_dead(context, snapshot, info["cpus"]))
+    for cpu in info["cpus"]:
+        stack = json.loads(context.host("bt", "--cpu", str(cpu["cpu"]), "--json", "-f", snapshot))["stacks"][0]
+        check(stack["cpu"] == cpu["cpu"] and stack["frames"][0]["pc"] == cpu["instruction_pointer"] and
+              stack["frames"][0]["found_by"] == "registers", f"bt --cpu: {stack}, info says {cpu}")
     got = context.host("read", "linux_banner", "256", "--raw", "-f", snapshot)
     check(got.startswith(banner.encode()), f"linux_banner reads {got}")
     print(f"crash: {snapshot.stat().st_size / 1e6:.1f} MB, {outcome.report['pages']}")
@@ -78,7 +82,7 @@ def check_log(text):
 def check_cpus(info):
     """Each CPU's instruction pointer, symbolised; the one that panicked is in the kernel."""
     cpus = info["cpus"]
-    check(len(cpus) == 2, f"the dump has registers of {len(cpus)} CPUs: {cpus}")
+    check([cpu["cpu"] for cpu in cpus] == [0, 2], f"the dump has registers of these CPUs: {cpus}")
     for cpu in cpus:
         check(re.fullmatch(r"0x[0-9a-f]{16}", cpu["instruction_pointer"]) is not None, f"{cpu}")
     symbols = [cpu["symbol"] or "" for cpu in cpus]
