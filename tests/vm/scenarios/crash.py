@@ -64,8 +64,10 @@ def panic(context):
     info = json.loads(context.host("info", "-f", snapshot, "--json"))
     check_cpus(info)
     print(debuggers.judge_dead(context, snapshot, info["cpus"]))
-    stack = json.loads(context.host("bt", "--cpu", "2", "--json", "-f", snapshot))["stacks"][0]
-    check(stack["frames"][0]["pc"] == info["cpus"][1]["instruction_pointer"], f"bt --cpu 2: {stack}")
+    for cpu in info["cpus"]:
+        stack = json.loads(context.host("bt", "--cpu", str(cpu["cpu"]), "--json", "-f", snapshot))["stacks"][0]
+        check(stack["cpu"] == cpu["cpu"] and stack["frames"][0]["pc"] == cpu["instruction_pointer"] and
+              stack["frames"][0]["found_by"] == "registers", f"bt --cpu: {stack}, info says {cpu}")
     got = context.host("read", "linux_banner", "256", "--raw", "-f", snapshot)
     check(got.startswith(banner.encode()), f"linux_banner reads {got}")
     print(f"crash: {snapshot.stat().st_size / 1e6:.1f} MB, {outcome.report['pages']}")

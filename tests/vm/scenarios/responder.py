@@ -56,12 +56,16 @@ def questions(stage):
             "mounts": "$K mounts --json $F", "sockets": "$K sockets --json $F",
             "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
             "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F",
-            "list_pids": "$K list 'struct pid@struct pid_namespace@init_pid_ns.idr' --json $F",
-            "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F",
             "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F",
-            "slab": "$K slab --json $F",
-            "slab_task": "set -- $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1)\n"
-                         "$K slab $1 --json $F; $K slab phys:0x1000 $F"}
+            "slab": "$K slab --json $F"}
+
+
+# What only files are asked: a guest is slow.
+FILE_QUESTIONS = {
+    "list_pids": "$K list 'struct pid@struct pid_namespace@init_pid_ns.idr' --json $F",
+    "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F",
+    "slab_task": "set -- $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1)\n"
+                 "$K slab $1 --json $F"}
 
 
 def checks(answers, before, after):
@@ -258,6 +262,8 @@ def check_lists(answers, filesystems):
     passing = {task for task in got ^ right if answers.name == "live" and
                (task[2] in ("kcoredump", "sh") or task[2].startswith("kworker/"))}
     check(got - passing == right - passing and len(got) > 20, f"list of tasks: {got - right}, ps says {right - got}")
+    if answers.name == "live":
+        return f"{len(got)} processes by list"
     numbers = {entry["index"] for entry in answers.ask("list_pids").json()["entries"]}
     lost = {task for task in right - passing if task[1] not in numbers}
     check(not lost, f"list of pids lacks {lost}")
@@ -327,10 +333,10 @@ def check_slab(answers, before, after):
     wrong = {name: counts for name, counts in resting.items() if slab_counts(caches[name]) != counts}
     check(len(resting) > 50 and len(wrong) <= len(resting) // 5,
           f"slab: of {len(resting)} caches that stood still {wrong} differ")
-    answer = answers.ask("slab_task")
-    found = answer.json(2)
-    check(found["caches"][0]["name"] == "task_struct" and found["object"]["offset"] == 0 and
-          "give a kernel address" in answer.messages, f"slab: a task_struct is in {found}: {answer.messages}")
+    if answers.name != "live":
+        found = answers.ask("slab_task").json()
+        check(found["caches"][0]["name"] == "task_struct" and found["object"]["offset"] == 0,
+              f"slab: a task_struct is in {found}")
     return f"{len(resting)} slab caches, {len(wrong)} of them touched meanwhile"
 
 

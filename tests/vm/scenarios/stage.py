@@ -176,7 +176,8 @@ def live_questions(stage):
 
 def file_questions(stage):
     """What files are asked on the host."""
-    return questions_about(stage, f"--hex '{MAGIC.hex(' ')}' --max 20000", "'Linux version'", PAGES)
+    return {**questions_about(stage, f"--hex '{MAGIC.hex(' ')}' --max 20000", "'Linux version'", PAGES),
+            **responder.FILE_QUESTIONS}
 
 
 def questions_about(stage, search, search_text, pages):
