@@ -9,7 +9,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr size_t kMaxBannerBytes = 512;
+constexpr size_t kMaxBannerTextBytes = 512;
 
 /// An image without symbols is not what was asked for and is missing.
 Result<uint64_t> NeedSymbol(Session& session, const char* name) {
@@ -41,7 +41,7 @@ Result<std::optional<uint64_t>> CanaryOf(Session& session) {
 
 Result<std::string> BannerOf(Session& session) {
   KCD_ASSIGN(const uint64_t at, NeedSymbol(session, "linux_banner"));
-  KCD_ASSIGN(const std::string text, session.kernel().ReadString(at, kMaxBannerBytes));
+  KCD_ASSIGN(const std::string text, session.kernel().ReadString(at, kMaxBannerTextBytes));
   return std::string(TrimmedRight(text));
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kBytesShown = 16;
 
-std::string BytesText(const std::vector<std::byte>& bytes) {
+std::string HexOfBytes(const std::vector<std::byte>& bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (size_t i = 0; i < std::min(bytes.size(), kBytesShown); ++i) {
@@ -71,8 +71,8 @@ void TextChecker::Compare(const Range& range, const TextReference& reference,
                .text = std::to_string(difference.is.size()) + " byte" +
                        (difference.is.size() == 1 ? "" : "s") + " at " +
                        HexAddress(difference.address) + " <" + object +
-                       ">: " + BytesText(difference.is) + ", in " + with + " " +
-                       BytesText(difference.was)});
+                       ">: " + HexOfBytes(difference.is) + ", in " + with + " " +
+                       HexOfBytes(difference.was)});
   }
 }
 

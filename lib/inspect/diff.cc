@@ -31,7 +31,7 @@ struct Item {
 };
 using Items = std::map<std::string, Item>;  ///< by what makes it the same thing in both
 
-std::string Joined(const std::vector<std::string>& words, const char* between) {
+std::string JoinedWords(const std::vector<std::string>& words, const char* between) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
   return text;
@@ -44,10 +44,11 @@ Items ProcessItems(const TaskList& list) {
     items[pid + "@" + std::to_string(task.start_ns.value_or(0))] = {
         .object = "PID " + pid + " " + task.comm,
         .address = task.address,
-        .facts = {{"name", task.comm},
-                  {"arguments", Joined(task.arguments.value_or(std::vector<std::string>()), " ")},
-                  {"uid", task.uid ? std::to_string(*task.uid) : "-"},
-                  {"parent", std::to_string(task.ppid)}}};
+        .facts = {
+            {"name", task.comm},
+            {"arguments", JoinedWords(task.arguments.value_or(std::vector<std::string>()), " ")},
+            {"uid", task.uid ? std::to_string(*task.uid) : "-"},
+            {"parent", std::to_string(task.ppid)}}};
   }
   return items;
 }
@@ -80,12 +81,12 @@ Items SocketItems(const SocketList& list) {
     const std::string local = end(socket.local, socket.local_port);
     const std::string remote = end(socket.remote, socket.remote_port);
     items[socket.protocol + " " + std::to_string(socket.inode) + "@" + Hex(socket.address)] = {
-        .object = Joined({socket.protocol, socket.state, local, remote}, " "),
+        .object = JoinedWords({socket.protocol, socket.state, local, remote}, " "),
         .address = socket.address,
         .facts = {{"state", socket.state},
                   {"local", local},
                   {"remote", remote},
-                  {"processes", Joined(owners, ",")}}};
+                  {"processes", JoinedWords(owners, ",")}}};
   }
   return items;
 }
@@ -98,8 +99,8 @@ Items MountItems(const MountList& list) {
         .address = mount.address,
         .facts = {{"mount point", mount.mount_point},
                   {"source", mount.source},
-                  {"options", Joined(mount.options, ",")},
-                  {"file system's options", Joined(mount.super_options, ",")}}};
+                  {"options", JoinedWords(mount.options, ",")},
+                  {"file system's options", JoinedWords(mount.super_options, ",")}}};
   }
   return items;
 }
@@ -207,8 +208,8 @@ void Differ::AddPages(const char* what, const TextComparison& compared) {
   }
   for (const auto& [address, page] : pages) {
     AddChange(what, "changed", {.object = new_.Symbolize(page.first), .address = page.first},
-              std::to_string(page.bytes) + " bytes in " + std::to_string(page.places) +
-                  " places of the page " + HexAddress(address));
+              "bytes that differ: " + std::to_string(page.bytes) +
+                  ", places: " + std::to_string(page.places) + ", page " + HexAddress(address));
   }
   if (compared.cut)
     out_.findings.Add(std::string(what) + " differs in more places than are listed");

@@ -11,7 +11,7 @@ namespace kcoredump {
 namespace {
 
 /// Structs of structs, in forged BTF, end somewhere.
-constexpr unsigned kMaxNesting = 4;
+constexpr unsigned kMaxTableNesting = 4;
 constexpr size_t kMaxFunctionMembers = 512;
 
 }  // namespace
@@ -29,7 +29,8 @@ void OperationTables::AddMembers(TypeRef type, uint64_t at, const std::string& p
         types.KindOf(types.Pointee(member.type)) == TypeKind::kFunction &&
         out.functions.size() < kMaxFunctionMembers) {
       out.functions.push_back({.offset = offset, .name = name});
-    } else if ((kind == TypeKind::kStruct || kind == TypeKind::kUnion) && depth < kMaxNesting) {
+    } else if ((kind == TypeKind::kStruct || kind == TypeKind::kUnion) &&
+               depth < kMaxTableNesting) {
       AddMembers(member.type, offset, name, depth + 1, out);
     }
   }

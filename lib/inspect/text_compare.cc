@@ -12,7 +12,7 @@ namespace {
 constexpr uint64_t kPieceBytes = 1 << 20;
 /// Equal bytes between two that differ that do not end a run.
 constexpr uint64_t kGapBytes = 8;
-constexpr uint64_t kWordBytes = 4;
+constexpr uint64_t kRelocatedBytes = 4;
 /// All per-CPU variables that are linked in; Debian's have 256 KiB.
 constexpr uint64_t kMaxPerCpuBytes = 4 << 20;
 
@@ -75,8 +75,8 @@ Status Comparer::Load(const Range& range, Piece& piece) {
 bool Comparer::IsRelocated(const Piece& piece, size_t at) const {
   const auto slide = static_cast<uint32_t>(reference_.slide);
   if (slide == 0) return false;
-  const size_t first = at < kWordBytes - 1 ? 0 : at - (kWordBytes - 1);
-  for (size_t word = first; word <= at && word + kWordBytes <= piece.is.size(); ++word) {
+  const size_t first = at < kRelocatedBytes - 1 ? 0 : at - (kRelocatedBytes - 1);
+  for (size_t word = first; word <= at && word + kRelocatedBytes <= piece.is.size(); ++word) {
     const uint32_t is = WordIn(piece.is, word);
     const uint32_t was = WordIn(piece.was, word);
     const auto extended = static_cast<uint64_t>(int64_t{static_cast<int32_t>(is)});
@@ -85,7 +85,7 @@ bool Comparer::IsRelocated(const Piece& piece, size_t at) const {
         std::any_of(reference_.targets.begin(), reference_.targets.end(), contains)) {
       return true;
     }
-    const uint64_t from_here = piece.begin + word + kWordBytes + extended;
+    const uint64_t from_here = piece.begin + word + kRelocatedBytes + extended;
     if (was - is == slide && from_here < kMaxPerCpuBytes) return true;
   }
   return false;
@@ -151,8 +151,8 @@ void Comparer::ComparePiece(const Range& range, const Range& around) {
 void Comparer::Compare(const Range& range) {
   for (uint64_t at = range.begin; at < range.end;) {
     const uint64_t next = std::min(range.end, (at / kPieceBytes + 1) * kPieceBytes);
-    ComparePiece({at, next}, {std::max(range.begin, at - std::min(at, kWordBytes)),
-                              std::min(range.end, next + kWordBytes)});
+    ComparePiece({at, next}, {std::max(range.begin, at - std::min(at, kRelocatedBytes)),
+                              std::min(range.end, next + kRelocatedBytes)});
     at = next;
   }
 }

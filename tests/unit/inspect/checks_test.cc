@@ -10,11 +10,11 @@ namespace {
 constexpr uint64_t kTextAt = 0xffffffff81000000;
 constexpr uint64_t kTextEnd = 0xffffffff81100000;
 constexpr uint64_t kImageEnd = 0xffffffff82000000;
-constexpr uint64_t kTable = 0xffffffff81800000;
+constexpr uint64_t kCheckedTable = 0xffffffff81800000;
 constexpr uint64_t kGatesAt = 0xffffffff81900000;
-constexpr uint64_t kHeads = 0xffffffff81a00000;
-constexpr uint64_t kHeap = 0xffff888000400000;
-constexpr uint64_t kNowhere = 0xffff888000999000;
+constexpr uint64_t kCheckedHeads = 0xffffffff81a00000;
+constexpr uint64_t kCheckedHeap = 0xffff888000400000;
+constexpr uint64_t kCheckedNowhere = 0xffff888000999000;
 
 /// A kernel whose text has two system calls.
 class ChecksTest : public testing::Test {
@@ -46,9 +46,9 @@ class ChecksTest : public testing::Test {
     Name(kTextAt + 0x200, 'T', "__x64_sys_write");
     Name(kTextAt + 0x300, 'T', "kprobe_dispatcher");
     Name(kTextEnd, 'T', "_etext");
-    Name(kTable, 'R', "sys_call_table");
-    Name(kTable + 32, 'R', "x_fops");
-    Name(kTable + 32 + 24, 'R', "after");
+    Name(kCheckedTable, 'R', "sys_call_table");
+    Name(kCheckedTable + 32, 'R', "x_fops");
+    Name(kCheckedTable + 32 + 24, 'R', "after");
   }
 
   void Name(uint64_t address, char type, const char* name) {
@@ -79,25 +79,25 @@ class ChecksTest : public testing::Test {
 };
 
 TEST_F(ChecksTest, SyscallsOfTheKernelAreQuiet) {
-  kernel_.Zero(kTable, 32);
-  kernel_.Word(kTable, kTextAt + 0x100);
-  kernel_.Word(kTable + 8, kTextAt + 0x200);
+  kernel_.Zero(kCheckedTable, 32);
+  kernel_.Word(kCheckedTable, kTextAt + 0x100);
+  kernel_.Word(kCheckedTable + 8, kTextAt + 0x200);
   CheckLog log = Run(CheckSyscalls);
   EXPECT_TRUE(log.findings().empty());
   EXPECT_EQ(log.summary().examined, 2U);
 }
 
 TEST_F(ChecksTest, SyscallsThatLeadElsewhereAreFound) {
-  kernel_.Zero(kTable, 32);
-  kernel_.Word(kTable, kNowhere);
-  kernel_.Word(kTable + 8, kTextAt + 0x204);   // within a function
-  kernel_.Word(kTable + 16, kTextAt + 0x300);  // of no system call
-  kernel_.Word(kTable + 24, kTextAt + 0x100);
+  kernel_.Zero(kCheckedTable, 32);
+  kernel_.Word(kCheckedTable, kCheckedNowhere);
+  kernel_.Word(kCheckedTable + 8, kTextAt + 0x204);   // within a function
+  kernel_.Word(kCheckedTable + 16, kTextAt + 0x300);  // of no system call
+  kernel_.Word(kCheckedTable + 24, kTextAt + 0x100);
   CheckLog log = Run(CheckSyscalls);
   ASSERT_EQ(log.findings().size(), 3U);
   EXPECT_EQ(log.findings()[0].object, "sys_call_table[0]");
-  EXPECT_EQ(log.findings()[0].address, kTable);
-  EXPECT_EQ(log.findings()[0].value, kNowhere);
+  EXPECT_EQ(log.findings()[0].address, kCheckedTable);
+  EXPECT_EQ(log.findings()[0].value, kCheckedNowhere);
   EXPECT_NE(log.findings()[0].text.find("no known code"), std::string::npos);
 }
 
@@ -113,7 +113,7 @@ TEST_F(ChecksTest, AGateThatLeadsElsewhereIsFound) {
   kernel_.Symbol("idt_table", kGatesAt);
   kernel_.Zero(kGatesAt, 4096);
   for (const uint64_t gate : {3U, 14U}) {
-    const uint64_t target = gate == 3 ? kTextAt + 0x100 : kNowhere;
+    const uint64_t target = gate == 3 ? kTextAt + 0x100 : kCheckedNowhere;
     kernel_.memory.PutValue<uint16_t>(kGatesAt + gate * 16, static_cast<uint16_t>(target));
     kernel_.memory.PutValue<uint16_t>(kGatesAt + gate * 16 + 4, 0x8e00);
     kernel_.memory.PutValue<uint16_t>(kGatesAt + gate * 16 + 6,
@@ -125,18 +125,18 @@ TEST_F(ChecksTest, AGateThatLeadsElsewhereIsFound) {
   EXPECT_EQ(log.summary().examined, 2U);
   ASSERT_EQ(log.findings().size(), 1U);
   EXPECT_EQ(log.findings()[0].object, "idt_table[14]");
-  EXPECT_EQ(log.findings()[0].value, kNowhere);
+  EXPECT_EQ(log.findings()[0].value, kCheckedNowhere);
 }
 
 TEST_F(ChecksTest, ANotifierThatLeadsElsewhereIsFoundAndACircleEnds) {
-  kernel_.Symbol("reboot_notifier_list", kHeads);
-  kernel_.Zero(kHeads, 16);
-  kernel_.Word(kHeads + 8, kHeap);
-  kernel_.Zero(kHeap, 64);
-  kernel_.Word(kHeap, kTextAt + 0x100);
-  kernel_.Word(kHeap + 8, kHeap + 32);
-  kernel_.Word(kHeap + 32, kNowhere);
-  kernel_.Word(kHeap + 40, kHeap);
+  kernel_.Symbol("reboot_notifier_list", kCheckedHeads);
+  kernel_.Zero(kCheckedHeads, 16);
+  kernel_.Word(kCheckedHeads + 8, kCheckedHeap);
+  kernel_.Zero(kCheckedHeap, 64);
+  kernel_.Word(kCheckedHeap, kTextAt + 0x100);
+  kernel_.Word(kCheckedHeap + 8, kCheckedHeap + 32);
+  kernel_.Word(kCheckedHeap + 32, kCheckedNowhere);
+  kernel_.Word(kCheckedHeap + 40, kCheckedHeap);
   CheckLog log = Run(CheckNotifiers);
   ASSERT_EQ(log.findings().size(), 1U);
   EXPECT_EQ(log.findings()[0].object, "reboot_notifier_list");
@@ -144,13 +144,13 @@ TEST_F(ChecksTest, ANotifierThatLeadsElsewhereIsFoundAndACircleEnds) {
 }
 
 TEST_F(ChecksTest, KprobesAreFoundAndACircleEnds) {
-  kernel_.Symbol("kprobe_table", kHeads);
-  kernel_.Zero(kHeads, 64 * 8);
-  kernel_.Word(kHeads + 8, kHeap);
-  kernel_.Zero(kHeap, 80);
-  kernel_.Word(kHeap, kHeap);  // its own next
-  kernel_.Word(kHeap + 32, kTextAt + 0x105);
-  kernel_.Word(kHeap + 40, kTextAt + 0x300);
+  kernel_.Symbol("kprobe_table", kCheckedHeads);
+  kernel_.Zero(kCheckedHeads, 64 * 8);
+  kernel_.Word(kCheckedHeads + 8, kCheckedHeap);
+  kernel_.Zero(kCheckedHeap, 80);
+  kernel_.Word(kCheckedHeap, kCheckedHeap);  // its own next
+  kernel_.Word(kCheckedHeap + 32, kTextAt + 0x105);
+  kernel_.Word(kCheckedHeap + 40, kTextAt + 0x300);
   CheckLog log = Run(CheckKprobes);
   ASSERT_EQ(log.findings().size(), 1U);
   EXPECT_EQ(log.findings()[0].kind, "hook");
@@ -161,20 +161,20 @@ TEST_F(ChecksTest, KprobesAreFoundAndACircleEnds) {
 }
 
 TEST_F(ChecksTest, ATracerOfNoKnownCodeIsMoreThanAHook) {
-  kernel_.Symbol("ftrace_ops_list", kHeads);
-  kernel_.Symbol("ftrace_list_end", kHeads + 64);
-  kernel_.Zero(kHeads, 128);
-  kernel_.Word(kHeads, kHeap);
-  kernel_.Zero(kHeap, 256);
-  kernel_.Word(kHeap, kNowhere);
-  kernel_.Word(kHeap + 8, kHeap);  // for ever
-  kernel_.Word(kHeap + 24, kHeap + 64);
-  kernel_.Word(kHeap + 64 + 8, kHeap + 96);
-  kernel_.Word(kHeap + 96, 1);
-  kernel_.Word(kHeap + 96 + 8, kHeap + 128);
-  kernel_.Word(kHeap + 136, kHeap + 160);
-  kernel_.Word(kHeap + 160, kHeap + 160);
-  kernel_.Word(kHeap + 160 + 16, kTextAt + 0x204);
+  kernel_.Symbol("ftrace_ops_list", kCheckedHeads);
+  kernel_.Symbol("ftrace_list_end", kCheckedHeads + 64);
+  kernel_.Zero(kCheckedHeads, 128);
+  kernel_.Word(kCheckedHeads, kCheckedHeap);
+  kernel_.Zero(kCheckedHeap, 256);
+  kernel_.Word(kCheckedHeap, kCheckedNowhere);
+  kernel_.Word(kCheckedHeap + 8, kCheckedHeap);  // for ever
+  kernel_.Word(kCheckedHeap + 24, kCheckedHeap + 64);
+  kernel_.Word(kCheckedHeap + 64 + 8, kCheckedHeap + 96);
+  kernel_.Word(kCheckedHeap + 96, 1);
+  kernel_.Word(kCheckedHeap + 96 + 8, kCheckedHeap + 128);
+  kernel_.Word(kCheckedHeap + 136, kCheckedHeap + 160);
+  kernel_.Word(kCheckedHeap + 160, kCheckedHeap + 160);
+  kernel_.Word(kCheckedHeap + 160 + 16, kTextAt + 0x204);
   CheckLog log = Run(CheckFtrace);
   ASSERT_EQ(log.findings().size(), 1U);
   EXPECT_EQ(log.findings()[0].kind, "pointer");
@@ -183,16 +183,16 @@ TEST_F(ChecksTest, ATracerOfNoKnownCodeIsMoreThanAHook) {
 }
 
 TEST_F(ChecksTest, AForgedFilterIsNotWalked) {
-  kernel_.Symbol("ftrace_ops_list", kHeads);
-  kernel_.Symbol("ftrace_list_end", kHeads + 64);
-  kernel_.Zero(kHeads, 128);
-  kernel_.Word(kHeads, kHeap);
-  kernel_.Zero(kHeap, 256);
-  kernel_.Word(kHeap + 8, kHeads + 64);
-  kernel_.Word(kHeap + 24, kHeap + 64);
-  kernel_.Word(kHeap + 64 + 8, kHeap + 96);
-  kernel_.Word(kHeap + 96, 63);
-  kernel_.Word(kHeap + 96 + 8, kHeap + 128);
+  kernel_.Symbol("ftrace_ops_list", kCheckedHeads);
+  kernel_.Symbol("ftrace_list_end", kCheckedHeads + 64);
+  kernel_.Zero(kCheckedHeads, 128);
+  kernel_.Word(kCheckedHeads, kCheckedHeap);
+  kernel_.Zero(kCheckedHeap, 256);
+  kernel_.Word(kCheckedHeap + 8, kCheckedHeads + 64);
+  kernel_.Word(kCheckedHeap + 24, kCheckedHeap + 64);
+  kernel_.Word(kCheckedHeap + 64 + 8, kCheckedHeap + 96);
+  kernel_.Word(kCheckedHeap + 96, 63);
+  kernel_.Word(kCheckedHeap + 96 + 8, kCheckedHeap + 128);
   const size_t reads = kernel_.memory.reads;
   CheckLog log = Run(CheckFtrace);
   EXPECT_LT(kernel_.memory.reads - reads, 100U);
@@ -200,23 +200,25 @@ TEST_F(ChecksTest, AForgedFilterIsNotWalked) {
 }
 
 TEST_F(ChecksTest, OperationsOfACertainTypeMustBeCode) {
-  kernel_.Zero(kTable + 32, 24);
-  kernel_.Word(kTable + 40, kTextAt + 0x100);
-  kernel_.Word(kTable + 48, kTable);  // the kernel's data
+  kernel_.Zero(kCheckedTable + 32, 24);
+  kernel_.Word(kCheckedTable + 40, kTextAt + 0x100);
+  kernel_.Word(kCheckedTable + 48, kCheckedTable);  // the kernel's data
   CheckLog certain = Run([](const CheckSources& sources, CheckLog& log) {
-    OperationTables(sources, log).Check(kTable + 32, "struct file_operations", "x_fops");
+    OperationTables(sources, log).Check(kCheckedTable + 32, "struct file_operations", "x_fops");
   });
   ASSERT_EQ(certain.findings().size(), 1U);
   EXPECT_EQ(certain.findings()[0].object, "x_fops.open");
   CheckLog named = Run([](const CheckSources& sources, CheckLog& log) {
-    OperationTables(sources, log).CheckNamed(kTable + 32, 24, "struct file_operations", "x_fops");
+    OperationTables(sources, log)
+        .CheckNamed(kCheckedTable + 32, 24, "struct file_operations", "x_fops");
   });
   EXPECT_TRUE(named.findings().empty());
-  kernel_.Word(kTable + 48, kNowhere);
+  kernel_.Word(kCheckedTable + 48, kCheckedNowhere);
   CheckLog again = Run([](const CheckSources& sources, CheckLog& log) {
     OperationTables tables(sources, log);
-    tables.CheckNamed(kTable + 32, 16, "struct file_operations", "x_fops");  // ends before it
-    tables.Check(kTable + 64, "struct none", "x_fops");
+    tables.CheckNamed(kCheckedTable + 32, 16, "struct file_operations",
+                      "x_fops");  // ends before it
+    tables.Check(kCheckedTable + 64, "struct none", "x_fops");
   });
   EXPECT_TRUE(again.findings().empty());
 }
