@@ -26,11 +26,13 @@ enum ExitCode : int {
   kExitPartial = 5,
   kExitCorrupt = 6,
   kExitIo = 7,
+  kExitFindings = 10,
 };
 
 inline constexpr char kExitHelp[] =
     "Exit status: 0 complete; 2 usage; 3 complete but with unreadable pages; 4 refused (no kcore,\n"
-    "no CAP_SYS_RAWIO, lockdown); 5 partial; 6 input corrupt or unsupported; 7 I/O error.";
+    "no CAP_SYS_RAWIO, lockdown); 5 partial; 6 input corrupt or unsupported; 7 I/O error;\n"
+    "10 findings (check) or differences (diff).";
 
 struct Context {
   std::vector<std::string> arguments;  ///< argv
@@ -60,6 +62,8 @@ void AddSockets(CLI::App& app, Context& context);
 void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 void AddSlab(CLI::App& app, Context& context);
+void AddCheck(CLI::App& app, Context& context);
+void AddDiff(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
 void AddMount(CLI::App& app, Context& context);
 void AddReport(CLI::App& app, Context& context);
@@ -88,6 +92,9 @@ struct LookOptions {
 };
 /// `list`: the long list in the command's JSON object; empty: there is none, and no --json-lines.
 void AddLookOptions(CLI::App* command, LookOptions& options, std::string_view list = {});
+
+/// As AddLookOptions, without -f.
+void AddJsonOptions(CLI::App* command, LookOptions& options, std::string_view list = {});
 
 /// `json`, an object, as --json or --json-lines print it.
 [[nodiscard]] std::string AsJson(const LookOptions& options, const std::string& json);

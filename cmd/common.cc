@@ -81,10 +81,14 @@ CLI::Validator NotEmpty() {
 }
 
 void AddLookOptions(CLI::App* command, LookOptions& options, std::string_view list) {
-  options.list = list;
   command->add_option("-f,--file", options.file, "An image of any format; default: the live kernel")
       ->option_text("FILE")
       ->check(NotEmpty());
+  AddJsonOptions(command, options, list);
+}
+
+void AddJsonOptions(CLI::App* command, LookOptions& options, std::string_view list) {
+  options.list = list;
   command->add_flag("--json", options.json, "JSON on standard output");
   if (list.empty()) return;
   command->add_flag_callback(

@@ -110,6 +110,8 @@ int main(int argc, char** argv) {
   AddMod(app, context);
   AddVmalloc(app, context);
   AddSlab(app, context);
+  AddCheck(app, context);
+  AddDiff(app, context);
   AddServe(app, context);
   AddMount(app, context);
   AddReport(app, context);

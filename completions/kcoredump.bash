@@ -34,6 +34,8 @@ declare -gA _kcoredump_options=(
   [files]="-h --help -f --file --json --json-lines"
   [mounts]="-h --help --pid -f --file --json --json-lines"
   [sockets]="-h --help -f --file --json --json-lines"
+  [check]="-h --help --against --vmlinux -f --file --json --json-lines"
+  [diff]="-h --help --json --json-lines"
   [slab]="-h --help -f --file --json --json-lines"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
   [mount]="-h --help -f --file --json"
@@ -41,7 +43,7 @@ declare -gA _kcoredump_options=(
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
   [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files"
-  [--order]="physical volatile" [--smear]="-" [--max-rate]="-"
+  [--against]="files" [--vmlinux]="files" [--order]="physical volatile" [--smear]="-" [--max-rate]="-"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
@@ -51,7 +53,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab map report"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab check diff map report"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {
@@ -100,7 +102,7 @@ _kcoredump() {
     _kcoredump_words "isf" "$cur"
   elif [[ $command == schema ]]; then
     _kcoredump_words "$(kcoredump schema 2>/dev/null)" "$cur"
-  elif [[ $command == verify || $command == convert || $command == mount || $command == report ]]; then
+  elif [[ $command == verify || $command == convert || $command == mount || $command == diff || $command == report ]]; then
     _kcoredump_files
   fi
 }

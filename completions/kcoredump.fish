@@ -28,6 +28,8 @@ complete -c kcoredump -n __fish_use_subcommand -a bt -d 'Show kernel stacks of t
 complete -c kcoredump -n __fish_use_subcommand -a files -d 'List what a process has open'
 complete -c kcoredump -n __fish_use_subcommand -a maps -d 'List what a process has mapped'
 complete -c kcoredump -n __fish_use_subcommand -a mounts -d 'List what is mounted'
+complete -c kcoredump -n __fish_use_subcommand -a check -d 'Look for what a rootkit leaves'
+complete -c kcoredump -n __fish_use_subcommand -a diff -d 'Compare two images of one machine'
 complete -c kcoredump -n __fish_use_subcommand -a sockets -d 'List sockets and who has them open'
 complete -c kcoredump -n __fish_use_subcommand -a mod -d 'List modules'
 complete -c kcoredump -n __fish_use_subcommand -a vmalloc -d 'List vmalloc areas'
@@ -218,3 +220,11 @@ complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l json -d 'JSON on
 complete -c kcoredump -n '__fish_seen_subcommand_from mount' -F
 complete -c kcoredump -n '__fish_seen_subcommand_from mount' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from mount' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from check' -l against -r -F -d 'An image of the same kernel'
+complete -c kcoredump -n '__fish_seen_subcommand_from check' -l vmlinux -r -F -d 'ELF file of the kernel'
+complete -c kcoredump -n '__fish_seen_subcommand_from check' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from check' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from check' -l json-lines -d 'An object a line'
+complete -c kcoredump -n '__fish_seen_subcommand_from diff' -F
+complete -c kcoredump -n '__fish_seen_subcommand_from diff' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from diff' -l json-lines -d 'An object a line'

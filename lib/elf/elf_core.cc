@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/try.h"
 #include "base/zero.h"
+#include "elf/elf_program.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -71,16 +72,19 @@ Status ReadStructures(const ReadAtFunction& read_at, uint64_t offset, Elf_Type t
   return Convert<T>(elf64_xlatetom, type, raw, out);
 }
 
-Status CheckIdentity(const Elf64_Ehdr& header) {
+/// `core`: a core, or else an executable.
+Status CheckIdentity(const Elf64_Ehdr& header, bool core) {
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) {
     return MakeError(ErrorCode::kUnsupported, "not a 64-bit little-endian ELF file");
   }
   if (header.e_ident[EI_VERSION] != EV_CURRENT || header.e_version != EV_CURRENT) {
     return Corrupt("ELF version " + std::to_string(header.e_version) + " does not exist");
   }
-  if (header.e_type != ET_CORE) {
+  const bool executable = header.e_type == ET_EXEC || header.e_type == ET_DYN;
+  if (core ? header.e_type != ET_CORE : !executable) {
     return MakeError(ErrorCode::kUnsupported,
-                     "an ELF file, but not a core (e_type " + std::to_string(header.e_type) + ")");
+                     "an ELF file, but " + std::string(core ? "not a core" : "no executable") +
+                         " (e_type " + std::to_string(header.e_type) + ")");
   }
   if (header.e_phentsize != sizeof(Elf64_Phdr)) {
     return Corrupt("program headers of " + std::to_string(header.e_phentsize) + " bytes");
@@ -157,6 +161,38 @@ struct ElfCloser {
   void operator()(Elf* elf) const { elf_end(elf); }
 };
 
+Result<ElfCore> ReadElf(const ReadAtFunction& read_at, bool core) {
+  Elf64_Ehdr raw{};
+  KCD_ASSIGN(const size_t have, read_at(0, std::as_writable_bytes(std::span(&raw, 1))));
+  if (have < sizeof(raw)) {
+    return MakeError(ErrorCode::kUnsupported, "too short for an ELF file");
+  }
+  Elf64_Ehdr header{};
+  // The identity is looked at as it stands: bytes of other files mean nothing to libelf.
+  if (std::memcmp(raw.e_ident, ELFMAG, SELFMAG) != 0) {
+    return MakeError(ErrorCode::kUnsupported, "not an ELF file");
+  }
+  KCD_TRY(Convert<Elf64_Ehdr>(elf64_xlatetom, ELF_T_EHDR, {&raw, 1}, {&header, 1}));
+  KCD_TRY(CheckIdentity(header, core));
+
+  KCD_ASSIGN(const uint64_t count, ProgramHeaderCount(read_at, header));
+  if (count == 0) return Corrupt("an ELF file without program headers");
+  if (count > kMaxProgramHeaders) {
+    return MakeError(ErrorCode::kLimitExceeded, std::to_string(count) +
+                                                    " program headers, more than " +
+                                                    std::to_string(kMaxProgramHeaders));
+  }
+  std::vector<Elf64_Phdr> table(count);
+  KCD_TRY(
+      ReadStructures<Elf64_Phdr>(read_at, header.e_phoff, ELF_T_PHDR, table, "program headers"));
+  ElfCore file;
+  file.machine = header.e_machine;
+  file.head_bytes = header.e_phoff + count * sizeof(Elf64_Phdr);
+  file.headers.reserve(count);
+  for (const Elf64_Phdr& entry : table) file.headers.push_back(FromElf(entry));
+  return file;
+}
+
 }  // namespace
 
 const ProgramHeader* ElfCore::Find(uint32_t type) const {
@@ -173,37 +209,9 @@ size_t ReadFromBytes(std::span<const std::byte> bytes, uint64_t offset, std::spa
   return count;
 }
 
-Result<ElfCore> ReadElfCore(const ReadAtFunction& read_at) {
-  Elf64_Ehdr raw{};
-  KCD_ASSIGN(const size_t have, read_at(0, std::as_writable_bytes(std::span(&raw, 1))));
-  if (have < sizeof(raw)) {
-    return MakeError(ErrorCode::kUnsupported, "too short for an ELF file");
-  }
-  Elf64_Ehdr header{};
-  // The identity is looked at as it stands: bytes of other files mean nothing to libelf.
-  if (std::memcmp(raw.e_ident, ELFMAG, SELFMAG) != 0) {
-    return MakeError(ErrorCode::kUnsupported, "not an ELF file");
-  }
-  KCD_TRY(Convert<Elf64_Ehdr>(elf64_xlatetom, ELF_T_EHDR, {&raw, 1}, {&header, 1}));
-  KCD_TRY(CheckIdentity(header));
+Result<ElfCore> ReadElfCore(const ReadAtFunction& read_at) { return ReadElf(read_at, true); }
 
-  KCD_ASSIGN(const uint64_t count, ProgramHeaderCount(read_at, header));
-  if (count == 0) return Corrupt("an ELF core without program headers");
-  if (count > kMaxProgramHeaders) {
-    return MakeError(ErrorCode::kLimitExceeded, std::to_string(count) +
-                                                    " program headers, more than " +
-                                                    std::to_string(kMaxProgramHeaders));
-  }
-  std::vector<Elf64_Phdr> table(count);
-  KCD_TRY(
-      ReadStructures<Elf64_Phdr>(read_at, header.e_phoff, ELF_T_PHDR, table, "program headers"));
-  ElfCore core;
-  core.machine = header.e_machine;
-  core.head_bytes = header.e_phoff + count * sizeof(Elf64_Phdr);
-  core.headers.reserve(count);
-  for (const Elf64_Phdr& entry : table) core.headers.push_back(FromElf(entry));
-  return core;
-}
+Result<ElfCore> ReadElfExecutable(const ReadAtFunction& read_at) { return ReadElf(read_at, false); }
 
 Result<NoteSegment> NoteSegment::Read(const ReadAtFunction& read_at, const ProgramHeader& header) {
   static constexpr size_t kStepBytes = 1 << 20;

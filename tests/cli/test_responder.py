@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""bt, files, list, maps, mounts, slab and sockets: slips of the command line, and images that tell nothing."""
+"""bt, check, diff, files, list, maps, mounts, slab and sockets: slips of the command line, and images that tell nothing."""
 
 import cli
 import elf_core
 
 OF_PROCESS = ("maps", "files")
 WITHOUT = (("mounts",), ("slab",), ("sockets",), ("maps", "1"), ("files", "1"), ("bt", "1"), ("bt", "--all"),
-           ("bt", "--cpu", "0"), ("list", "struct module.list@modules"))
+           ("bt", "--cpu", "0"), ("check",), ("list", "struct module.list@modules"))
 
 
 class ResponderCase(cli.TestCase):
@@ -44,6 +44,14 @@ class Nothing(ResponderCase):
                 done = self.expect(cli.CORRUPT, *words, *more, "-f", self.core)
                 self.assertEqual(b"", done.out, words)
                 self.assertIn("error: ", done.err, words)
+
+    def test_images_of_no_kernel_are_not_compared(self):
+        for more in ((), ("--json",)):
+            done = self.expect(cli.CORRUPT, "diff", self.core, self.core, *more)
+            self.assertEqual(b"", done.out)
+            self.assertIn("which kernel", done.err)
+        self.expect(cli.USAGE, "diff", self.core)
+        self.expect(cli.IO, "diff", self.core, self.path("none"))
 
 
 if __name__ == "__main__":

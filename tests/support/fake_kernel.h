@@ -17,8 +17,8 @@
 
 namespace kcoredump::test {
 
-/// A member, in bytes; `type` is that of a struct described before, or empty: a number, or an array
-/// of bytes.
+/// A member, in bytes; `type` is that of a struct described before, "()" for a pointer to a
+/// function, or empty: a number, or an array of bytes.
 struct FakeMember {
   std::string_view name;
   uint32_t offset = 0;
@@ -32,6 +32,7 @@ class FakeKernel {
     for (const uint32_t bytes : {1, 2, 4, 8}) {
       numbers_[bytes] = btf_.AddInt("u" + std::to_string(bytes * 8), bytes);
     }
+    structs_["()"] = btf_.AddPointer(btf_.AddFunction());
   }
 
   void Struct(const std::string& name, uint32_t bytes, const std::vector<FakeMember>& members) {

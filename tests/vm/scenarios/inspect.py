@@ -18,7 +18,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import debuggers, judge, judge_memory, judge_pictures, responder, schemas
+from . import debuggers, judge, judge_memory, judge_pictures, planted, responder, schemas
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -164,6 +164,10 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
             clock.lap(f"{name} in debuggers: {check_one()}")
         except CheckFailed as error:
             wrong.append(f"{name} in debuggers: {error}")
+    try:
+        clock.lap(planted.judge(context, stage, files["snapshot without its notes"], snapshot))
+    except CheckFailed as error:
+        wrong.append(f"planted: {error}")
     wrong += check_messages(sources) + judge_pictures.check_maps(sources)
     check(not wrong, "\n".join(wrong))
 
@@ -188,6 +192,7 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_vmalloc_pages(answers, stage.vmalloc_pages, before, after, truth)
     yield lambda: judge_memory.check_process_memory(answers, digest)
     yield from responder.checks(answers, one.folder, other.folder)
+    yield from planted.checks(answers)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
 
 

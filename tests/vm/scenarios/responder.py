@@ -57,7 +57,7 @@ def questions(stage):
             "list_modules": "$K list 'struct module.list@modules' --show name --json $F",
             "list_tasks": "$K list 'struct task_struct.tasks@init_task.tasks' --show pid,comm --json $F",
             "stacks": "$K bt --all --json $F", "cpu": "$K bt --cpu 1 --json $F",
-            "slab": "$K slab --json $F"}
+            "slab": "$K slab --json $F", "check": "$K check --json $F"}
 
 
 # What only files are asked: a guest is slow.

@@ -9,7 +9,7 @@ from vmlab.elf import PAGE, Core
 from vmlab.pattern import MAGIC, PAGES, parse_runs, pattern_page
 from vmlab.texts import parse_kallsyms, parse_modules, parse_vmallocinfo
 
-from . import responder
+from . import planted, responder
 from .answers import BULK
 from .context import prepare_pattern
 
@@ -75,6 +75,7 @@ def prepare(context, guest, image):
     words = prepare_pattern(guest)
     guest.must(responder.MAKE_MOUNTS)
     tasks = start_tasks(guest)
+    print(f"clean: {planted.check_clean(guest)}", flush=True)
     guest.must(MAKE_CODE)
     guest.must(FILL_LOG % (LINES_TO_WRAP_THE_LOG, "\u00e9"))
     guest.must("cat /proc/kallsyms >/mnt/kallsyms; cd /mnt/lists\n"
