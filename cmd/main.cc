@@ -110,6 +110,11 @@ int main(int argc, char** argv) {
   AddMod(app, context);
   AddVmalloc(app, context);
   AddSlab(app, context);
+  AddPages(app, context);
+  AddCarve(app, context);
+  AddIrqs(app, context);
+  AddTimers(app, context);
+  AddWorkqueues(app, context);
   AddServe(app, context);
   AddMount(app, context);
   AddReport(app, context);

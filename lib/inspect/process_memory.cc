@@ -12,7 +12,6 @@ namespace kcoredump {
 
 namespace {
 
-constexpr size_t kMaxCounterCpus = 8192;
 /// Any more is not a count of pages.
 constexpr uint64_t kMaxRssPages = uint64_t{1} << 40;
 
@@ -77,19 +76,8 @@ void ProcessMemoryReader::FindCounters(std::vector<std::string>& notes) {
 }
 
 void ProcessMemoryReader::FindCpus(std::vector<std::string>& notes) {
-  const auto offsets = sources_.symbol("__per_cpu_offset");
-  const auto possible = sources_.symbol("__cpu_possible_mask");
-  const auto mask_bytes = sources_.types.SizeOf("struct cpumask");
-  std::vector<std::byte> mask(mask_bytes.ok() ? std::min(mask_bytes.value(), kMaxCounterCpus / 8)
-                                              : 0);
-  if (offsets && possible && !mask.empty() && sources_.kernel.Read(*possible, mask).ok()) {
-    for (size_t cpu = 0; cpu < mask.size() * 8; ++cpu) {
-      if ((mask[cpu / 8] >> (cpu % 8) & std::byte{1}) == std::byte{0}) continue;
-      const auto offset = sources_.kernel.ReadValue<uint64_t>(*offsets + cpu * 8);
-      if (offset.ok()) cpu_offsets_.push_back(offset.value());
-    }
-  }
-  if (cpu_offsets_.empty()) {
+  cpus_ = CpusOf(sources_, "__cpu_possible_mask");
+  if (cpus_.empty()) {
     notes.emplace_back(
         "__per_cpu_offset or __cpu_possible_mask is missing: resident memory is off by what each "
         "CPU has not yet added to it");
@@ -98,8 +86,8 @@ void ProcessMemoryReader::FindCpus(std::vector<std::string>& notes) {
 
 std::optional<int64_t> ProcessMemoryReader::SumOverCpus(uint64_t per_cpu) {
   int64_t sum = 0;
-  for (const uint64_t offset : cpu_offsets_) {
-    const auto part = sources_.kernel.ReadValue<int32_t>(per_cpu + offset);
+  for (const CpuArea& cpu : cpus_) {
+    const auto part = sources_.kernel.ReadValue<int32_t>(per_cpu + cpu.offset);
     if (!part.ok()) return std::nullopt;
     sum += part.value();
   }
