@@ -112,6 +112,11 @@ int main(int argc, char** argv) {
   AddSlab(app, context);
   AddCheck(app, context);
   AddDiff(app, context);
+  AddPages(app, context);
+  AddCarve(app, context);
+  AddIrqs(app, context);
+  AddTimers(app, context);
+  AddWorkqueues(app, context);
   AddServe(app, context);
   AddMount(app, context);
   AddReport(app, context);

@@ -37,6 +37,11 @@ declare -gA _kcoredump_options=(
   [check]="-h --help --against --vmlinux -f --file --json --json-lines"
   [diff]="-h --help --json --json-lines"
   [slab]="-h --help -f --file --json --json-lines"
+  [irqs]="-h --help -f --file --json --json-lines"
+  [timers]="-h --help -f --file --json --json-lines"
+  [workqueues]="-h --help -f --file --json --json-lines"
+  [pages]="-h --help --pid -f --file --json"
+  [carve]="-h --help -f --file --json -o --output --force"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
   [mount]="-h --help -f --file --json"
 )
@@ -53,7 +58,7 @@ declare -gA _kcoredump_values=(
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab check diff map report"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab check diff map report pages irqs timers workqueues carve"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -37,6 +37,11 @@ complete -c kcoredump -n __fish_use_subcommand -a map -d 'Draw physical memory'
 complete -c kcoredump -n __fish_use_subcommand -a report -d 'Write one HTML page'
 complete -c kcoredump -n __fish_use_subcommand -a schema -d 'JSON Schema of what a command prints'
 complete -c kcoredump -n __fish_use_subcommand -a slab -d 'List slab caches, or find an object'
+complete -c kcoredump -n __fish_use_subcommand -a pages -d 'Show what a page is used for'
+complete -c kcoredump -n __fish_use_subcommand -a irqs -d 'List interrupts and who handles them'
+complete -c kcoredump -n __fish_use_subcommand -a timers -d 'List timers'
+complete -c kcoredump -n __fish_use_subcommand -a workqueues -d 'List work put off'
+complete -c kcoredump -n __fish_use_subcommand -a carve -d 'Write a process as a core for gdb'
 complete -c kcoredump -n __fish_use_subcommand -a serve -d 'Let debuggers attach'
 complete -c kcoredump -n __fish_use_subcommand -a mount -d 'Show a kernel as a folder'
 
@@ -209,6 +214,27 @@ complete -c kcoredump -n '__fish_seen_subcommand_from schema' -f -a '(kcoredump 
 complete -c kcoredump -n '__fish_seen_subcommand_from slab' -s f -l file -r -F -d 'An image of any format'
 complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json -d 'JSON on standard output'
 complete -c kcoredump -n '__fish_seen_subcommand_from slab' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from pages' -l pid -x -d 'In the address space of this process'
+complete -c kcoredump -n '__fish_seen_subcommand_from pages' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from pages' -l json -d 'JSON on standard output'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from irqs' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from irqs' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from irqs' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from timers' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from timers' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from timers' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from workqueues' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from workqueues' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from workqueues' -l json-lines -d 'An object a line'
+
+complete -c kcoredump -n '__fish_seen_subcommand_from carve' -s f -l file -r -F -d 'An image of any format'
+complete -c kcoredump -n '__fish_seen_subcommand_from carve' -l json -d 'JSON on standard output'
+complete -c kcoredump -n '__fish_seen_subcommand_from carve' -s o -l output -r -F -d 'The new file'
+complete -c kcoredump -n '__fish_seen_subcommand_from carve' -l force -d 'Replace an existing file'
 
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l listen -x -d 'Where to listen'
 complete -c kcoredump -n '__fish_seen_subcommand_from serve' -l stdio -d 'Speak to the debugger that started this'

@@ -150,15 +150,15 @@ void TaskChecker::WalkRunQueues() {
   const auto queue = Layout::Of(sources_.kernel.types, "struct rq");
   const Field head = queue.ok() ? queue.value().Find("cfs_tasks") : Field{};
   const Field current = queue.ok() ? queue.value().Find("curr") : Field{};
-  const std::vector<uint64_t> offsets = PerCpuOffsets(sources_.kernel);
-  if (!symbol || !head.known() || !run_links_.known() || offsets.empty()) {
+  const std::vector<CpuArea> cpus = CpusOf(sources_.kernel, "__cpu_possible_mask");
+  if (!symbol || !head.known() || !run_links_.known() || cpus.empty()) {
     return log_.Unchecked(
         "run queues: this kernel lacks runqueues, rq.cfs_tasks, sched_entity.group_node or "
         "__per_cpu_offset");
   }
-  for (size_t cpu = 0; cpu < offsets.size(); ++cpu) {
-    const uint64_t at = *symbol + offsets[cpu];
-    const std::string where = "the run queue of CPU " + std::to_string(cpu);
+  for (const CpuArea& cpu : cpus) {
+    const uint64_t at = *symbol + cpu.offset;
+    const std::string where = "the run queue of CPU " + std::to_string(cpu.cpu);
     // A capture of a live kernel never has a whole one: what it leads to must be known all the
     // same.
     log_.VisitList(

@@ -7,26 +7,24 @@ namespace kcoredump {
 
 namespace {
 
-constexpr uint64_t kMaxPossibleCpus = 8192;
+constexpr size_t kMaxPerCpuAreas = 8192;
 
 }  // namespace
 
-std::vector<uint64_t> PerCpuOffsets(const TaskSources& sources) {
-  std::vector<uint64_t> found;
+std::vector<CpuArea> CpusOf(const TaskSources& sources, const char* mask) {
+  std::vector<CpuArea> cpus;
   const auto offsets = sources.symbol("__per_cpu_offset");
-  const auto possible = sources.symbol("__cpu_possible_mask");
+  const auto mask_at = sources.symbol(mask);
   const auto mask_bytes = sources.types.SizeOf("struct cpumask");
-  std::vector<std::byte> mask(mask_bytes.ok() ? std::min(mask_bytes.value(), kMaxPossibleCpus / 8)
+  std::vector<std::byte> bits(mask_bytes.ok() ? std::min(mask_bytes.value(), kMaxPerCpuAreas / 8)
                                               : 0);
-  if (!offsets || !possible || mask.empty() || !sources.kernel.Read(*possible, mask).ok()) {
-    return found;
+  if (!offsets || !mask_at || bits.empty() || !sources.kernel.Read(*mask_at, bits).ok()) return {};
+  for (uint32_t cpu = 0; cpu < bits.size() * 8; ++cpu) {
+    if ((bits[cpu / 8] >> (cpu % 8) & std::byte{1}) == std::byte{0}) continue;
+    const auto offset = sources.kernel.ReadValue<uint64_t>(*offsets + uint64_t{cpu} * 8);
+    if (offset.ok()) cpus.push_back({.cpu = cpu, .offset = offset.value()});
   }
-  for (size_t cpu = 0; cpu < mask.size() * 8; ++cpu) {
-    if ((mask[cpu / 8] >> (cpu % 8) & std::byte{1}) == std::byte{0}) continue;
-    const auto offset = sources.kernel.ReadValue<uint64_t>(*offsets + cpu * 8);
-    if (offset.ok()) found.push_back(offset.value());
-  }
-  return found;
+  return cpus;
 }
 
 }  // namespace kcoredump

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Where each CPU has its copy of per-CPU variables.
+// The CPUs of a kernel, and where each has its own copy of per-CPU variables.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,13 @@
 
 namespace kcoredump {
 
-/// __per_cpu_offset of each possible CPU, in their order: what is added to a variable's address.
-/// Empty: this kernel's cannot be had.
-[[nodiscard]] std::vector<uint64_t> PerCpuOffsets(const TaskSources& sources);
+struct CpuArea {
+  uint32_t cpu = 0;
+  uint64_t offset = 0;  ///< added to the address of a per-CPU variable (__per_cpu_offset)
+};
+
+/// The CPUs of a mask of the kernel's: "__cpu_possible_mask", "__cpu_online_mask". Empty: a symbol
+/// is missing, or unreadable.
+[[nodiscard]] std::vector<CpuArea> CpusOf(const TaskSources& sources, const char* mask);
 
 }  // namespace kcoredump

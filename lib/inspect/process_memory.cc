@@ -7,7 +7,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/try.h"
-#include "inspect/per_cpu.h"
 
 namespace kcoredump {
 
@@ -77,8 +76,8 @@ void ProcessMemoryReader::FindCounters(std::vector<std::string>& notes) {
 }
 
 void ProcessMemoryReader::FindCpus(std::vector<std::string>& notes) {
-  cpu_offsets_ = PerCpuOffsets(sources_);
-  if (cpu_offsets_.empty()) {
+  cpus_ = CpusOf(sources_, "__cpu_possible_mask");
+  if (cpus_.empty()) {
     notes.emplace_back(
         "__per_cpu_offset or __cpu_possible_mask is missing: resident memory is off by what each "
         "CPU has not yet added to it");
@@ -87,8 +86,8 @@ void ProcessMemoryReader::FindCpus(std::vector<std::string>& notes) {
 
 std::optional<int64_t> ProcessMemoryReader::SumOverCpus(uint64_t per_cpu) {
   int64_t sum = 0;
-  for (const uint64_t offset : cpu_offsets_) {
-    const auto part = sources_.kernel.ReadValue<int32_t>(per_cpu + offset);
+  for (const CpuArea& cpu : cpus_) {
+    const auto part = sources_.kernel.ReadValue<int32_t>(per_cpu + cpu.offset);
     if (!part.ok()) return std::nullopt;
     sum += part.value();
   }

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "inspect/per_cpu.h"
 #include "inspect/tasks.h"
 #include "symbol/record.h"
 
@@ -55,7 +56,7 @@ class ProcessMemoryReader {
   Field env_start_;
   Field env_end_;
   std::vector<Counter> counters_;
-  std::vector<uint64_t> cpu_offsets_;  ///< __per_cpu_offset of each possible CPU
+  std::vector<CpuArea> cpus_;  ///< each possible one
   Record record_;
   std::unordered_map<uint64_t, std::optional<ProcessMemory>> known_;
 };

@@ -372,7 +372,8 @@ Result<TaskSources> TaskSourcesOf(Session& session) {
         KCD_ASSIGN(std::unique_ptr<MemoryView> space, session.ProcessSpace(pgd));
         return space;
       },
-      .page_bytes = page_bytes&&* page_bytes > 0 ? static_cast<uint64_t>(*page_bytes) : 4096};
+      .page_bytes = page_bytes&&* page_bytes > 0 ? static_cast<uint64_t>(*page_bytes) : 4096,
+      .symbolize = [&session](uint64_t address) { return session.Symbolize(address); }};
 }
 
 Status VisitTasks(const TaskSources& sources, bool threads, Findings& findings,

@@ -23,6 +23,8 @@ struct TaskSources {
   /// By the virtual address of its root table (mm_struct.pgd).
   std::function<Result<std::unique_ptr<MemoryView>>(uint64_t pgd)> process_space;
   uint64_t page_bytes = 4096;
+  /// "name+0x1c [module]"; empty: none.
+  std::function<std::string(uint64_t address)> symbolize{};
 };
 
 /// What other questions begin with: where a task's own structures are. 0: it has none, or this
