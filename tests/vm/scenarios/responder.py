@@ -64,8 +64,7 @@ def questions(stage):
 FILE_QUESTIONS = {
     "list_pids": "$K list 'struct pid@struct pid_namespace@init_pid_ns.idr' --json $F",
     "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F",
-    "slab_task": "set -- $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1)\n"
-                 "$K slab $1 --json $F"}
+    "slab_task": "$K slab $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1) --json $F"}
 
 
 def checks(answers, before, after):
