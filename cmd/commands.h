@@ -61,6 +61,7 @@ void AddMod(CLI::App& app, Context& context);
 void AddVmalloc(CLI::App& app, Context& context);
 void AddSlab(CLI::App& app, Context& context);
 void AddPages(CLI::App& app, Context& context);
+void AddStrings(CLI::App& app, Context& context);
 void AddCarve(CLI::App& app, Context& context);
 void AddIrqs(CLI::App& app, Context& context);
 void AddTimers(CLI::App& app, Context& context);

@@ -111,6 +111,7 @@ int main(int argc, char** argv) {
   AddVmalloc(app, context);
   AddSlab(app, context);
   AddPages(app, context);
+  AddStrings(app, context);
   AddCarve(app, context);
   AddIrqs(app, context);
   AddTimers(app, context);

@@ -24,7 +24,8 @@ MORE = {
     "schema_context": "$K search lab --range linux_banner:0x1000 --context 32 --json $F",
     **{f"schema_lines_{words.split()[0]}": f"$K {words} --json-lines $F"
        for words in ("ps", "mod", "vmalloc", "log", "map", "sym 'tcp_*' nothing", "search 'Linux version' --max 5", "maps 1",
-                     "files 1", "mounts", "sockets", "list module.list@modules --show name", "bt --all", "slab")},
+                     "files 1", "mounts", "sockets", "list module.list@modules --show name", "bt --all", "slab",
+                     "irqs", "timers", "workqueues")},
 }
 
 
@@ -33,7 +34,7 @@ def check_schemas(answers, program, questions):
     lines = []
     for name, command in questions.items():
         kind = re.search(r"--json(-lines)?\b", command)
-        if kind:
+        if kind and answers.ask(name).status != 2:  # a question that has no answer prints none
             schema = re.search(r"\$K (\w+)", command)[1]
             lines.append([schema, "line" if kind[1] else "document", answers.ask(name).output.decode(), name])
     return validate(program, lines)
