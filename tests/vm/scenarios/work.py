@@ -20,7 +20,8 @@ cat /proc/interrupts >%(folder)s/interrupts; cat /proc/timer_list >%(folder)s/ti
 cat /proc/kpageflags >%(folder)s/kpageflags; cat /proc/kpagecount >%(folder)s/kpagecount
 grep . /proc/%(pid)d/task/*/syscall >%(folder)s/syscalls
 """
-# Of the names that BTF has for flags, those that /proc/kpageflags has too (kernel: include/uapi/linux/kernel-page-flags.h).
+# Of the names that BTF has for flags, those that /proc/kpageflags has too (kernel:
+# include/uapi/linux/kernel-page-flags.h).
 FLAGS = {"uptodate": 3, "dirty": 4, "lru": 5, "active": 6, "writeback": 8, "swapbacked": 14, "reserved": 32}
 KIND_BITS = {"slab": 7, "free": 10}
 ANONYMOUS, HEAD, TAIL = 12, 15, 16
@@ -44,7 +45,8 @@ def questions(stage):
     """Shell text by name, as stage.questions_about()'s."""
     asked = {f"pages_{name}": f"$K pages --pid {stage.tasks[name]} {' '.join(map(hex, pages))} --json $F"
              for name, pages in asked_pages(stage).items()}
-    task = f"""$($K ps {stage.tasks[THREADS]} --json $F | sed -n 's/.*"address": "\\(0x[0-9a-f]*\\)".*/\\1/p' | head -n 1)"""
+    address = r"""sed -n 's/.*"address": "\(0x[0-9a-f]*\)".*/\1/p' | head -n 1"""
+    task = f"$($K ps {stage.tasks[THREADS]} --json $F | {address})"
     return {"irqs": "$K irqs --json $F", "timers": "$K timers --json $F", "workqueues": "$K workqueues --json $F",
             **asked, "pages_kernel": f"$K pages linux_banner {task} --json $F",
             "carve": f"$K carve {stage.tasks[THREADS]} -o $IN/core --force --json $F"}
@@ -98,7 +100,8 @@ def parse_interrupts(text):
 
 def check_timers(answers, before, after):
     """Every hrtimer that /proc/timer_list has both times."""
-    (first, right), (last, later) = (parse_timer_list((folder / "timer_list").read_text()) for folder in (before, after))
+    moments = [parse_timer_list((folder / "timer_list").read_text()) for folder in (before, after)]
+    (first, right), (last, later) = moments
     said = document(answers, "timers")
     got = {(timer["cpu"], timer["base_index"], timer["function"]["symbol"].split(" ")[0], timer["soft_expires"],
             timer["expires"]) for timer in said["timers"] if timer["kind"] == "hrtimer"}
@@ -160,7 +163,8 @@ def check_pages(stage, answers, before, after):
         frames = {int(answer["address"], 16) & -4096: answer["physical"]
                   for answer in answers.ask(f"vtop_{name}").documents()}
         for page, said in zip(pages, answers.ask(f"pages_{name}").documents()):
-            check(int(said["physical"], 16) == int(frames[page], 16) & -4096, f"pages: {said}, vtop says {frames[page]}")
+            check(int(said["physical"], 16) == int(frames[page], 16) & -4096,
+                  f"pages: {said}, vtop says {frames[page]}")
             mappers = {(mapper["pid"], int(mapper["address"], 16)) for mapper in said["mapped_by"]}
             check((stage.tasks[name], page) in mappers, f"pages: who has {page:#x} of {name} mapped? {said}")
             check(said["anonymous"] or (said["file"] and said["file"]["path"].endswith("guest_tasks")),
