@@ -25,20 +25,20 @@ std::string ModeText(const OpenFile& file) {
 }
 
 nlohmann::ordered_json FileJson(const OpenFile& file) {
-  nlohmann::ordered_json json;
-  json["descriptor"] = file.descriptor ? nlohmann::ordered_json(*file.descriptor) : nullptr;
-  json["role"] = TextOrNull(file.role);
-  json["type"] = TextOrNull(file.type);
-  json["path"] = TextOrNull(file.path);
-  json["deleted"] = file.deleted;
-  json["readable"] = file.readable;
-  json["writable"] = file.writable;
-  json["flags"] = Octal(file.flags);
-  json["position"] = file.position;
-  json["device"] = DeviceText(file.device_major, file.device_minor);
-  json["inode"] = file.inode;
-  json["address"] = AddressOrNull(file.address);
-  return json;
+  nlohmann::ordered_json row;
+  row["descriptor"] = file.descriptor ? nlohmann::ordered_json(*file.descriptor) : nullptr;
+  row["role"] = TextOrNull(file.role);
+  row["type"] = TextOrNull(file.type);
+  row["path"] = TextOrNull(file.path);
+  row["deleted"] = file.deleted;
+  row["readable"] = file.readable;
+  row["writable"] = file.writable;
+  row["flags"] = Octal(file.flags);
+  row["position"] = file.position;
+  row["device"] = DeviceText(file.device_major, file.device_minor);
+  row["inode"] = file.inode;
+  row["address"] = AddressOrNull(file.address);
+  return row;
 }
 
 }  // namespace

@@ -14,16 +14,16 @@ namespace {
 using nlohmann::ordered_json;
 
 ordered_json EntryJson(const ListAnswer& answer, const ListEntry& entry) {
-  ordered_json json = {{"address", HexAddress(entry.address)}};
-  if (entry.index) json["index"] = *entry.index;
-  if (entry.last) json["last"] = *entry.last;
+  ordered_json row = {{"address", HexAddress(entry.address)}};
+  if (entry.index) row["index"] = *entry.index;
+  if (entry.last) row["last"] = *entry.last;
   ordered_json values = ordered_json::object();
   for (size_t i = 0; i < answer.show.size() && i < entry.values.size(); ++i) {
     const auto& value = entry.values[i];
     values[answer.show[i]] = value ? ValueJson(*value) : ordered_json(nullptr);
   }
-  json["values"] = std::move(values);
-  return json;
+  row["values"] = std::move(values);
+  return row;
 }
 
 }  // namespace
