@@ -65,6 +65,7 @@ void AddSlab(CLI::App& app, Context& context);
 void AddCheck(CLI::App& app, Context& context);
 void AddDiff(CLI::App& app, Context& context);
 void AddPages(CLI::App& app, Context& context);
+void AddStrings(CLI::App& app, Context& context);
 void AddCarve(CLI::App& app, Context& context);
 void AddIrqs(CLI::App& app, Context& context);
 void AddTimers(CLI::App& app, Context& context);

@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
   AddCheck(app, context);
   AddDiff(app, context);
   AddPages(app, context);
+  AddStrings(app, context);
   AddCarve(app, context);
   AddIrqs(app, context);
   AddTimers(app, context);

@@ -41,6 +41,7 @@ declare -gA _kcoredump_options=(
   [timers]="-h --help -f --file --json --json-lines"
   [workqueues]="-h --help -f --file --json --json-lines"
   [pages]="-h --help --pid -f --file --json"
+  [strings]="-h --help --min -f --file --json --json-lines"
   [carve]="-h --help -f --file --json -o --output --force"
   [serve]="-h --help --listen --stdio --unix --allow-remote -f --file --json"
   [mount]="-h --help -f --file --json"
@@ -54,11 +55,11 @@ declare -gA _kcoredump_values=(
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
   [--by]="class outcome entropy time" [--columns]="-" [--rows]="-"
   [--progress]="auto bar json none" [--syntax]="att intel"
-  [--width]="1 2 4 8" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
+  [--width]="1 2 4 8" [--min]="-" [--space]="physical kernel" [--max]="-" [--pid]="-" [--align]="-"
   [--listen]="-" [--unix]="files"
   [--range]="-" [--context]="-" [--depth]="-" [-l]="-" [--level]="-" [--facility]="-" [-n]="-" [--tail]="-"
 )
-_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab check diff map report pages irqs timers workqueues carve"
+_kcoredump_commands="capture convert export info verify read dis print sym vtop search log ps mod vmalloc schema serve maps mount list bt files mounts sockets slab check diff map report pages irqs timers workqueues carve strings"
 
 # Leaves the word to readline, which knows about quotes, spaces and ~.
 _kcoredump_files() {

@@ -44,7 +44,7 @@ AbsentStretch AbsentAt(PagedSpace& space, const Paging& paging, uint64_t address
   return stretch;
 }
 
-void AddRun(std::vector<CoreRun>& runs, const CoreRun& run) {
+void AddCoreRun(std::vector<CoreRun>& runs, const CoreRun& run) {
   if (!runs.empty() && runs.back().virt.end == run.virt.begin && runs.back().flags == run.flags) {
     CoreRun& last = runs.back();
     const bool follows =
@@ -72,7 +72,7 @@ void AddGap(PagedSpace& space, const Paging& paging, const Mapping& mapping, con
       pages.in_file += count;
     } else {
       pages.untouched += count;
-      AddRun(runs, {.virt = {at, end}, .phys = {}, .flags = FlagsOf(mapping)});
+      AddCoreRun(runs, {.virt = {at, end}, .phys = {}, .flags = FlagsOf(mapping)});
     }
     at = end;
   }
@@ -86,7 +86,7 @@ Status FindCoreRuns(PagedSpace& space, const Paging& paging, const Mapping& mapp
   uint64_t at = mapping.start;
   for (const MappedRange& range : mapped) {
     if (range.virt.begin > at) AddGap(space, paging, mapping, {at, range.virt.begin}, runs, pages);
-    AddRun(runs, {.virt = range.virt, .phys = range.phys, .flags = FlagsOf(mapping)});
+    AddCoreRun(runs, {.virt = range.virt, .phys = range.phys, .flags = FlagsOf(mapping)});
     at = range.virt.end;
     if (runs.size() > kMaxCarveRuns) break;
   }

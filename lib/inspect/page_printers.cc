@@ -30,7 +30,7 @@ std::string CompoundText(const PageAnswer& answer) {
   return text;
 }
 
-ordered_json FileJson(const PageFile& file) {
+ordered_json PageFileJson(const PageFile& file) {
   return {{"path", TextOrNull(file.path)},
           {"deleted", file.deleted},
           {"device", DeviceText(file.device_major, file.device_minor)},
@@ -104,7 +104,7 @@ std::string ToJson(const PageAnswer& answer) {
        {"mapcount", answer.mapcount},
        {"mapping", AddressOrNull(answer.mapping)},
        {"anonymous", answer.anonymous},
-       {"file", answer.file ? FileJson(*answer.file) : ordered_json(nullptr)},
+       {"file", answer.file ? PageFileJson(*answer.file) : ordered_json(nullptr)},
        {"mapped_by", std::move(mappers)},
        {"slab", std::move(slab)},
        {"notes", answer.findings.notes},

@@ -35,8 +35,8 @@ Result<uint64_t> PfnOf(Session& session, PageWordsReader& pages, const Target& w
                                              ": " + phys.error().message);
 }
 
-void FindOwners(Session& session, const TaskSources& sources, const PageWords& words,
-                PageAnswer& answer) {
+void FindPageOwners(Session& session, const TaskSources& sources, const PageWords& words,
+                    PageAnswer& answer) {
   const auto translate = [&session](uint64_t pgd, uint64_t address) -> std::optional<uint64_t> {
     const auto space = session.ProcessSpace(pgd);
     uint64_t left = 0;
@@ -73,7 +73,7 @@ Result<PageAnswer> DescribePage(Kernel& kernel, const Target& where) {
   KCD_ASSIGN(PageWords words, pages.At(pfn));
   PageAnswer answer = std::move(words.answer);
   answer.findings = std::move(findings);
-  if (words.mapping_kind != MappingKind::kNone) FindOwners(session, sources, words, answer);
+  if (words.mapping_kind != MappingKind::kNone) FindPageOwners(session, sources, words, answer);
   const bool in_object = where.space == Target::Space::kKernel && answer.kind == PageKind::kSlab;
   if (in_object) {
     auto object = FindSlabObject(kernel, where.address);

@@ -19,7 +19,7 @@ std::string TimerSeconds(int64_t ns) {
 }
 
 template <typename T>
-nlohmann::ordered_json NumberOrNull(const std::optional<T>& number) {
+nlohmann::ordered_json TimerNumberOrNull(const std::optional<T>& number) {
   return number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json(nullptr);
 }
 
@@ -30,7 +30,7 @@ nlohmann::ordered_json TimerJson(const Timer& timer) {
           {"base_index", timer.base_index},
           {"expires", timer.expires},
           {"soft_expires", timer.soft_expires},
-          {"in_ns", NumberOrNull(timer.in_ns)},
+          {"in_ns", TimerNumberOrNull(timer.in_ns)},
           {"function", JsonOf(timer.function)},
           {"work", JsonOf(timer.work)},
           {"task", JsonOf(timer.task)},
@@ -57,9 +57,9 @@ std::string ToText(const TimerList& list, const TextStyle& style) {
 std::string ToJson(const TimerList& list) {
   nlohmann::ordered_json timers = nlohmann::ordered_json::array();
   for (const Timer& timer : list.timers) timers.push_back(TimerJson(timer));
-  return JsonText({{"now_ns", NumberOrNull(list.now_ns)},
-                   {"jiffies", NumberOrNull(list.jiffies)},
-                   {"tick_ns", NumberOrNull(list.tick_ns)},
+  return JsonText({{"now_ns", TimerNumberOrNull(list.now_ns)},
+                   {"jiffies", TimerNumberOrNull(list.jiffies)},
+                   {"tick_ns", TimerNumberOrNull(list.tick_ns)},
                    {"timers", std::move(timers)},
                    {"notes", list.findings.notes},
                    {"incomplete", list.findings.incomplete}});

@@ -23,7 +23,7 @@ namespace kcoredump {
 namespace {
 
 constexpr uint64_t kMaxClocks = 64;
-constexpr uint64_t kMaxBuckets = 4096;
+constexpr uint64_t kMaxWheelBuckets = 4096;
 constexpr uint64_t kMaxWheels = 3;
 /// Kernel: kernel/time/timer.c. BASE_LOCAL and BASE_GLOBAL since 6.9 (83a665dc99a7).
 constexpr std::array<std::array<const char*, kMaxWheels>, kMaxWheels> kWheelNames = {
@@ -251,7 +251,7 @@ Status TimerReader::WalkWheels() {
   KCD_ASSIGN(const Layout base, Layout::Of(sources_.types, "struct timer_base"));
   KCD_ASSIGN(const Field vectors, base.Need("vectors"));
   buckets_at_ = vectors.offset;
-  buckets_ = std::min(vectors.bytes / 8, kMaxBuckets);
+  buckets_ = std::min(vectors.bytes / 8, kMaxWheelBuckets);
   KCD_ASSIGN(const Layout timer, Layout::Of(sources_.types, "struct timer_list"));
   wheel_timer_bytes_ = timer.bytes();
   KCD_ASSIGN(wheel_link_, timer.Need("entry"));

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string Joined(const std::vector<std::string>& words) {
+std::string JoinedFlags(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
   return text;
@@ -87,8 +87,8 @@ const char* WorkStateName(WorkState state) {
 std::string ToText(const WorkqueueList& list, const TextStyle& style) {
   Table table({{"WORKQUEUE", false}, {"ACTIVE", true}, {"RESCUER", false}, {"FLAGS", false}});
   for (const Workqueue& queue : list.workqueues) {
-    table.AddRow(
-        {queue.name, std::to_string(queue.active), TextOf(queue.rescuer), Joined(queue.flags)});
+    table.AddRow({queue.name, std::to_string(queue.active), TextOf(queue.rescuer),
+                  JoinedFlags(queue.flags)});
   }
   return WorksText(list, style) + "\n" + table.Text(style) + "\n" + PoolsText(list, style);
 }

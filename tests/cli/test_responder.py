@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""bt, check, diff, files, list, maps, mounts, slab and sockets: slips of the command line, and images that tell nothing."""
+"""What a responder asks, from bt to workqueues: slips of the command line, and images that tell nothing."""
 
 import cli
 import elf_core
 
 OF_PROCESS = ("maps", "files")
 WITHOUT = (("mounts",), ("slab",), ("sockets",), ("maps", "1"), ("files", "1"), ("bt", "1"), ("bt", "--all"),
-           ("bt", "--cpu", "0"), ("check",), ("list", "struct module.list@modules"))
+           ("bt", "--cpu", "0"), ("check",), ("list", "struct module.list@modules"), ("irqs",), ("timers",),
+           ("workqueues",), ("pages", "phys:0x1000"))
 
 
 class ResponderCase(cli.TestCase):
@@ -35,6 +36,15 @@ class Slips(ResponderCase):
     def test_slabs_are_the_kernels_own(self):
         for where in ("phys:0x1000", "pid:1:0x1000"):
             self.assertIn("give a kernel address", self.expect(cli.USAGE, "slab", where, "-f", self.core).err)
+
+    def test_a_core_has_a_process_and_a_name(self):
+        for words in (("1",), ("-o", "new"), ("sshd", "-o", "new"), ("1", "-o", "")):
+            self.expect(cli.USAGE, "carve", *words, "-f", self.core)
+
+    def test_a_string_has_some_characters(self):
+        for least in ("0", "-1", "x", "1000000"):
+            self.expect(cli.USAGE, "strings", "--min", least, "-f", self.core)
+        self.expect(cli.USAGE, "strings", "(", "-f", self.core)
 
 
 class Nothing(ResponderCase):

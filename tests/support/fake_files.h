@@ -13,7 +13,9 @@ class FakeFiles : public FakeKernel {
   static constexpr uint64_t kRootMount = 0xffff888000100000;  ///< struct mount
   static constexpr uint64_t kRoot = 0xffff888000101000;       ///< its root dentry
   static constexpr uint64_t kSuper = 0xffff888000102000;
-  static constexpr uint64_t kMnt = 32;  ///< offset of vfsmount in a mount
+  static constexpr uint64_t kMnt = 32;           ///< offset of vfsmount in a mount
+  static constexpr uint64_t kDentryAlias = 112;  ///< offset in a dentry
+  static constexpr uint64_t kInodeAliases = 32;  ///< offset in an inode
   // Offsets in a task_struct.
   static constexpr uint64_t kTaskMm = 72;
   static constexpr uint64_t kTaskFiles = 80;
@@ -41,13 +43,16 @@ class FakeFiles : public FakeKernel {
     Struct("path", 16, {{"mnt", 0}, {"dentry", 8}});
     Struct("qstr", 16, {{"hash", 0, 4}, {"len", 4, 4}, {"name", 8}});
     Struct("hlist_bl_node", 16, {{"next", 0}, {"pprev", 8}});
+    Struct("hlist_head", 8, {{"first", 0}});
+    Struct("dentry_union", 16, {{"d_alias", 0, 16}});
     Struct(paths ? "dentry" : "another", 128,
            {{"d_hash", 8, 16, "hlist_bl_node"},
             {"d_parent", 24},
             {"d_name", 32, 16, "qstr"},
             {"d_inode", 48},
             {"d_iname", 56, 32},
-            {"d_op", 96}});
+            {"d_op", 96},
+            {"d_u", kDentryAlias, 16, "dentry_union"}});
     Struct("dentry_operations", 80, {{"d_dname", 72}});
     Struct("vfsmount", 24, {{"mnt_root", 0}, {"mnt_sb", 8}, {"mnt_flags", 16, 4}});
     Struct("rb_node", 24, {{"__rb_parent_color", 0}, {"rb_right", 8}, {"rb_left", 16}});
@@ -60,7 +65,12 @@ class FakeFiles : public FakeKernel {
             {"mnt_id", 80, 4}});
     Struct("file_system_type", 16, {{"name", 0}});
     Struct("super_block", 64, {{"s_dev", 0, 4}, {"s_flags", 8}, {"s_type", 16}});
-    Struct("inode", 64, {{"i_mode", 0, 2}, {"i_ino", 8}, {"i_sb", 16}, {"i_private", 24}});
+    Struct("inode", 64,
+           {{"i_mode", 0, 2},
+            {"i_ino", 8},
+            {"i_sb", 16},
+            {"i_private", 24},
+            {"i_dentry", kInodeAliases, 8, "hlist_head"}});
     Struct("file", 128,
            {{"f_path", 16, 16, "path"},
             {"f_inode", 32},

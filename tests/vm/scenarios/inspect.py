@@ -18,7 +18,7 @@ from vmlab.errors import CheckFailed, check
 from vmlab.pattern import MAGIC, PAGES, pattern_page
 from vmlab.texts import Texts, gather, parse_kallsyms, parse_pagemap
 
-from . import debuggers, judge, judge_memory, judge_pictures, planted, responder, schemas
+from . import debuggers, judge, judge_memory, judge_pictures, planted, responder, schemas, work
 from .answers import FileAnswers, LiveAnswers, ask_live
 from .context import capture
 from .stage import LIVE_PATTERN_PAGES, file_questions, live_questions, prepare
@@ -93,7 +93,7 @@ def take_moment(guest, stage, number):
                   f"2>/dev/null >>{folder}/pagemap_{name}" for first, count, _ in stretches]
     lines += [f"dd if=/proc/kcore bs={PAGE} skip={offset // PAGE} count=1 2>/dev/null >>{folder}/kcore"
               for offset in stage.vmalloc_pages.values()]
-    guest.must("\n".join([*lines, responder.gather(stage, folder)]))
+    guest.must("\n".join([*lines, responder.gather(stage, folder), work.gather(stage, folder)]))
 
 
 def read_moment(stage, folder):
@@ -138,7 +138,7 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
     late_symbols = parse_kallsyms((context.folder / "end/kallsyms").read_text())
     files = make_files(context, snapshot)
     stripped, bare = Core(files["snapshot without its notes"]), Core(files["dump without VMCOREINFO"])
-    on_host = {**file_questions(stage), **schemas.MORE, "report": "$K report $IMAGE"}
+    on_host = {**file_questions(stage), **schemas.MORE, **work.FILE_QUESTIONS, "report": "$K report $IMAGE"}
     sources = [(LiveAnswers(context.folder / "live", live), *moments[0:2], stripped)]
     for (name, path), last, truth in zip(files.items(), (2, 2, 3), (stripped, stripped, bare)):
         answers = FileAnswers(name, context.kcoredump, path, context.folder / "lists", on_host)
@@ -148,7 +148,7 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
         done = []
         asked = live if answers.name == "live" else on_host
         reports = () if answers.name == "live" else (lambda one=answers: judge_pictures.check_report(one),)
-        for check_one in (*checks(stage, answers, before, after, late_symbols, truth), *reports,
+        for check_one in (*checks(context, stage, answers, before, after, late_symbols, truth), *reports,
                           lambda one=answers, of=asked: schemas.check_schemas(one, context.kcoredump, of)):
             try:
                 done.append(check_one())
@@ -172,7 +172,7 @@ def judge_all(context, stage, live, snapshot, clock, live_gdb):
     check(not wrong, "\n".join(wrong))
 
 
-def checks(stage, answers, before, after, late_symbols, truth):
+def checks(context, stage, answers, before, after, late_symbols, truth):
     """What is to be checked of one source, as functions; `truth` has its memory, or memory that is much the same."""
     one, other = before.texts, after.texts
     live = answers.name == "live"
@@ -193,6 +193,7 @@ def checks(stage, answers, before, after, late_symbols, truth):
     yield lambda: judge_memory.check_process_memory(answers, digest)
     yield from responder.checks(answers, one.folder, other.folder)
     yield from planted.checks(answers)
+    yield from work.checks(context, stage, answers, one.folder, other.folder)
     yield lambda: judge_memory.check_search(answers, {stage.pages[5]} if live else truth.pages_that_begin(MAGIC))
 
 

@@ -24,7 +24,8 @@ MORE = {
     "schema_context": "$K search lab --range linux_banner:0x1000 --context 32 --json $F",
     **{f"schema_lines_{words.split()[0]}": f"$K {words} --json-lines $F"
        for words in ("ps", "mod", "vmalloc", "log", "map", "sym 'tcp_*' nothing", "search 'Linux version' --max 5", "maps 1",
-                     "files 1", "mounts", "sockets", "list module.list@modules --show name", "bt --all", "slab", "check")},
+                     "files 1", "mounts", "sockets", "list module.list@modules --show name", "bt --all", "slab", "check",
+                     "irqs", "timers", "workqueues")},
 }
 
 

@@ -9,7 +9,7 @@ from vmlab.elf import PAGE, Core
 from vmlab.pattern import MAGIC, PAGES, parse_runs, pattern_page
 from vmlab.texts import parse_kallsyms, parse_modules, parse_vmallocinfo
 
-from . import planted, responder
+from . import planted, responder, work
 from .answers import BULK
 from .context import prepare_pattern
 
@@ -74,6 +74,7 @@ def prepare(context, guest, image):
                "echo madvise >/sys/kernel/mm/transparent_hugepage/enabled")
     words = prepare_pattern(guest)
     guest.must(responder.MAKE_MOUNTS)
+    guest.must(work.START)
     tasks = start_tasks(guest)
     print(f"clean: {planted.check_clean(guest)}", flush=True)
     guest.must(MAKE_CODE)
@@ -209,4 +210,5 @@ def questions_about(stage, search, search_text, pages):
     for index, address in enumerate(stage.vmalloc_pages):
         questions[f"page_{index}"] = f"$K read {address:#x} {PAGE} --raw $F"
     questions.update(responder.questions(stage))
+    questions.update(work.questions(stage))
     return questions
