@@ -60,9 +60,6 @@ struct PageAnswer {
 /// struct page; kUnsupported: this image does not tell where struct pages are.
 [[nodiscard]] Result<PageAnswer> DescribePage(Kernel& kernel, const Target& where);
 
-/// "free", "user", "cache", "slab", "page table", "reserved", "kernel", "not known".
-[[nodiscard]] const char* PageKindName(PageKind kind);
-
 /// A line for each thing that is known.
 [[nodiscard]] std::string ToText(const PageAnswer& answer);
 [[nodiscard]] std::string ToJson(const PageAnswer& answer);

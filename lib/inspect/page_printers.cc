@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <array>
 
 #include "inspect/json_text.h"
 #include "kcoredump/pages.h"
@@ -40,18 +39,12 @@ ordered_json PageFileJson(const PageFile& file) {
 
 }  // namespace
 
-const char* PageKindName(PageKind kind) {
-  constexpr std::array kNames = {"not known", "free",       "user",     "cache",
-                                 "slab",      "page table", "reserved", "kernel"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
 std::string ToText(const PageAnswer& answer) {
   std::string flags;
   for (const std::string& name : answer.flag_names) flags += (flags.empty() ? "" : " ") + name;
   std::string text = PageLine("PHYSICAL", HexAddress(answer.physical));
   text += PageLine("STRUCT PAGE", HexAddress(answer.address));
-  text += PageLine("KIND", PageKindName(answer.kind));
+  text += PageLine("KIND", std::string(PageKindName(answer.kind)));
   text += PageLine("FLAGS", Hex(answer.flags) + (flags.empty() ? "" : " " + flags));
   text += PageLine("REFCOUNT", std::to_string(answer.refcount));
   text += PageLine("MAPCOUNT", std::to_string(answer.mapcount));

@@ -23,7 +23,7 @@ std::string StringOwnerText(const FoundString& found) {
   }
   if (found.kind == PageKind::kSlab && !found.slab_cache.empty()) return "slab " + found.slab_cache;
   if (!found.symbol.empty()) return found.symbol;
-  const std::string kind = PageKindName(found.kind);
+  const std::string kind(PageKindName(found.kind));
   return found.virt ? kind + " " + HexAddress(*found.virt) : kind;
 }
 
@@ -48,7 +48,7 @@ std::string ToJson(const FoundString& found) {
             {"inode", found.file->inode},
             {"offset", found.file->offset}};
   }
-  const ordered_json json = {
+  const ordered_json row = {
       {"physical", HexAddress(found.physical)},
       {"encoding", found.wide ? "utf-16le" : "ascii"},
       {"text", found.text},
@@ -58,18 +58,18 @@ std::string ToJson(const FoundString& found) {
       {"slab_cache", TextOrNull(found.slab_cache)},
       {"virtual", found.virt ? ordered_json(HexAddress(*found.virt)) : ordered_json(nullptr)},
       {"symbol", TextOrNull(found.symbol)}};
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return row.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::string ToJson(const StringsReport& report) {
-  const ordered_json json = {{"count", report.strings},
+  const ordered_json row = {{"count", report.strings},
                              {"total_bytes", report.total_bytes},
                              {"searched_bytes", report.searched_bytes},
                              {"hole_bytes", report.hole_bytes},
                              {"complete", report.complete},
                              {"notes", report.findings.notes},
                              {"incomplete", report.findings.incomplete}};
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return row.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace kcoredump
