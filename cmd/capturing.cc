@@ -53,23 +53,24 @@ void Say(const std::string& message, bool as_json) {
   }
 }
 
-std::string Percent(double share) {
+std::string ShareNumber(double share) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), share < 0.01 ? "%.2f" : "%.1f", 100 * share);
   return text.data();
 }
 
 /// "12.4 % (11.8 to 13.1)"
-std::string Percent(const SmearShare& share) {
-  return Percent(share.share) + " % (" + Percent(share.low) + " to " + Percent(share.high) + ")";
+std::string ShareText(const SmearShare& share) {
+  return ShareNumber(share.share) + " % (" + ShareNumber(share.low) + " to " +
+         ShareNumber(share.high) + ")";
 }
 
 std::string DescribeSmear(const SmearReport& smear) {
   std::string text = "smear: of " + Grouped(smear.sampled_pages) + " sampled pages " +
-                     Percent(smear.changed) + " had changed when all was read, " +
+                     ShareText(smear.changed) + " had changed when all was read, " +
                      HumanSeconds(smear.seconds_between) + " after their own turn on average";
   for (const SmearClass& of : smear.classes) {
-    text += "; " + std::string(PageKindName(of.kind)) + " " + Percent(of.changed);
+    text += "; " + std::string(PageKindName(of.kind)) + " " + ShareText(of.changed);
   }
   return text + " (95 % confidence)";
 }

@@ -9,7 +9,7 @@ namespace kcoredump {
 namespace {
 
 /// How long a stop is not seen.
-constexpr std::chrono::milliseconds kLongestNap{50};
+constexpr std::chrono::milliseconds kStopInterval{50};
 
 }  // namespace
 
@@ -28,7 +28,7 @@ RateLimit::Clock::time_point RateLimit::Take(uint64_t bytes, Clock::time_point n
 void RateLimit::Wait(uint64_t bytes, const std::atomic<bool>& stop) {
   auto now = Clock::now();
   for (const auto begin = Take(bytes, now); now < begin && !stop.load(); now = Clock::now()) {
-    std::this_thread::sleep_for(std::min<Clock::duration>(begin - now, kLongestNap));
+    std::this_thread::sleep_for(std::min<Clock::duration>(begin - now, kStopInterval));
   }
 }
 

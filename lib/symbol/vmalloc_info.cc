@@ -14,7 +14,7 @@ namespace kcoredump {
 
 namespace {
 
-constexpr char kCure[] =
+constexpr char kInfoCure[] =
     "set sysctl kernel.kptr_restrict=1 and read it with CAP_SYSLOG, or have the kernel's own lists "
     "read";
 
@@ -48,14 +48,14 @@ bool IsCaller(std::string_view word) {
          (word.starts_with("0x") || word.find("+0x") != std::string_view::npos);
 }
 
-struct Line {
+struct InfoLine {
   VmallocArea area;
   bool sound = false;     ///< it has the form of a line
   bool truthful = false;  ///< its addresses are addresses
 };
 
-Line ParseLine(std::string_view text) {
-  Line line;
+InfoLine ParseLine(std::string_view text) {
+  InfoLine line;
   const std::vector<std::string_view> words = SplitWords(text, kMaxWords);
   if (words.size() < 2) return line;
   const size_t dash = words[0].find('-');
@@ -84,7 +84,7 @@ Line ParseLine(std::string_view text) {
 Error Untruthful(std::string_view line) {
   const bool hidden = line.starts_with("0x0000000000000000-0x0000000000000000");
   return MakeError(ErrorCode::kPermission, std::string("the addresses in vmallocinfo are ") +
-                                               (hidden ? "hidden" : "hashed") + ": " + kCure);
+                                               (hidden ? "hidden" : "hashed") + ": " + kInfoCure);
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ Result<VmallocAreas> ParseVmallocInfo(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     const bool torn = end == std::string_view::npos;
     text.remove_prefix(torn ? text.size() : end + 1);
-    Line parsed = ParseLine(line);
+    InfoLine parsed = ParseLine(line);
     if (parsed.truthful) {
       if (out.areas.size() >= kMaxVmallocAreas) {
         return MakeError(ErrorCode::kLimitExceeded,

@@ -183,7 +183,7 @@ class AvmlSource : public MemorySource {
   NoteSegment notes_;
 };
 
-Result<AvmlImage> ReadImage(const std::string& path) {
+Result<AvmlImage> ReadAvmlImage(const std::string& path) {
   AvmlImage image;
   KCD_ASSIGN(image.file, OpenInputFile(path));
   KCD_ASSIGN(image.index, IndexChunks(image.file));
@@ -201,7 +201,7 @@ Result<AvmlImage> ReadImage(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<MemorySource>> OpenAvml(const std::string& path) {
-  auto image = ReadImage(path);
+  auto image = ReadAvmlImage(path);
   if (!image.ok()) return std::move(image.error()).WithContext(path);
   return std::unique_ptr<MemorySource>(new AvmlSource(std::move(image.value())));
 }

@@ -13,7 +13,7 @@ namespace kcoredump {
 
 namespace {
 
-Result<PlainImage> ReadImage(const InputFile& file) {
+Result<PlainImage> ReadElfImage(const InputFile& file) {
   PlainImage image;
   KCD_ASSIGN(const ElfCore core, ReadElfCore(file.read_at));
   image.kind = SourceKind::kElfCore;
@@ -49,7 +49,7 @@ Result<std::unique_ptr<MemorySource>> OpenElfCore(const std::string& path) {
 }
 
 Result<std::unique_ptr<MemorySource>> OpenElfCoreIn(const InputFile& file) {
-  auto image = ReadImage(file);
+  auto image = ReadElfImage(file);
   if (!image.ok()) return std::move(image.error()).WithContext(file.path);
   return std::unique_ptr<MemorySource>(new PlainSource(std::move(image.value())));
 }

@@ -47,7 +47,7 @@ Status AddRange(const InputFile& file, uint64_t& position, std::vector<Segment>&
   return {};
 }
 
-Result<PlainImage> ReadImage(const std::string& path) {
+Result<PlainImage> ReadLimeImage(const std::string& path) {
   PlainImage image;
   KCD_ASSIGN(image.file, OpenInputFile(path));
   std::vector<Segment> ram;
@@ -81,7 +81,7 @@ Result<PlainImage> ReadImage(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<MemorySource>> OpenLime(const std::string& path) {
-  auto image = ReadImage(path);
+  auto image = ReadLimeImage(path);
   if (!image.ok()) return std::move(image.error()).WithContext(path);
   return std::unique_ptr<MemorySource>(new PlainSource(std::move(image.value())));
 }

@@ -40,7 +40,7 @@ std::vector<PageRun> HolesIn(const MemoryMap& map, const std::vector<PageRun>& h
   return inside;
 }
 
-Result<PlainImage> ReadImage(const std::string& path) {
+Result<PlainImage> ReadRawImage(const std::string& path) {
   KCD_ASSIGN(const std::string text, ReadTextFile(SidecarOf(path), kMaxRawSidecarBytes));
   KCD_ASSIGN(const RawRanges ranges, ParseRawRanges(text));
   PlainImage image;
@@ -78,7 +78,7 @@ bool HasRawSidecar(const std::string& path) {
 }
 
 Result<std::unique_ptr<MemorySource>> OpenRaw(const std::string& path) {
-  auto image = ReadImage(path);
+  auto image = ReadRawImage(path);
   if (!image.ok()) return std::move(image.error()).WithContext(path);
   return std::unique_ptr<MemorySource>(new PlainSource(std::move(image.value())));
 }

@@ -12,19 +12,19 @@ using test::kFlatStart;
 using test::kPage;
 using Numbers = std::vector<uint32_t>;
 
-constexpr uint32_t kFrameBytes = 4 * kPage;
+constexpr uint32_t kOrderFrameBytes = 4 * kPage;
 
 class BatchOrderTest : public ::testing::Test {
  protected:
   BatchOrderTest() { source_->as_kind = SourceKind::kLive; }
   CapturePlan Plan() {
-    auto plan = CapturePlan::Make(*source_, ImageShape::kMemory, {}, kFrameBytes);
-    plan.value().CutIntoBatches(kFrameBytes);
+    auto plan = CapturePlan::Make(*source_, ImageShape::kMemory, {}, kOrderFrameBytes);
+    plan.value().CutIntoBatches(kOrderFrameBytes);
     return std::move(plan.value());
   }
   /// Of a page in that batch.
   uint64_t In(uint64_t batch, uint64_t page = 1) {
-    return kFlatStart + batch * kFrameBytes + page * kPage;
+    return kFlatStart + batch * kOrderFrameBytes + page * kPage;
   }
   BatchOrder Order(std::vector<PhysRange> named = {}) {
     auto order = VolatileFirst(*source_, Plan(), named, nullptr);

@@ -101,14 +101,14 @@ TEST_F(BatchSpoolTest, AFullDiskIsAnError) {
 }
 
 TEST(BlankBatches, AreZerosThatSayTheyWereNotRead) {
-  constexpr uint32_t kFrameBytes = 4 * kPage;
+  constexpr uint32_t kBlankFrameBytes = 4 * kPage;
   const auto source = test::FlatSource(8);
-  const auto encoding = MakeSnapshotEncoding(1, kFrameBytes).value();
-  auto plan = CapturePlan::Make(*source, encoding->shape(), {}, kFrameBytes);
-  plan.value().CutIntoBatches(kFrameBytes);
+  const auto encoding = MakeSnapshotEncoding(1, kBlankFrameBytes).value();
+  auto plan = CapturePlan::Make(*source, encoding->shape(), {}, kBlankFrameBytes);
+  plan.value().CutIntoBatches(kBlankFrameBytes);
   auto blanks = BlankBatches::Create(plan.value(), *encoding, kPage);
   ASSERT_TRUE(blanks.ok());
-  Slot slot = EmptySlot(encoding->BatchBound(kFrameBytes));
+  Slot slot = EmptySlot(encoding->BatchBound(kBlankFrameBytes));
   for (uint64_t index = 0; index < plan.value().batches(); ++index) {
     ASSERT_TRUE(blanks.value().Make(index, slot).ok());
     const Batch batch = plan.value().At(index);

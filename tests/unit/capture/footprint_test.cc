@@ -39,19 +39,19 @@ TEST(FootprintMeter, CountsCpuTimeFromItsOwnStart) {
 }
 
 TEST(FootprintMeter, CountsThePagesThatWereTaken) {
-  constexpr size_t kPages = 20'000;
+  constexpr size_t kTaken = 20'000;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const FootprintMeter meter;
   void* memory =
-      mmap(nullptr, kPages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      mmap(nullptr, kTaken * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
-  (void)madvise(memory, kPages * page, MADV_NOHUGEPAGE);
-  for (size_t i = 0; i < kPages; ++i) static_cast<volatile char*>(memory)[i * page] = 1;
+  (void)madvise(memory, kTaken * page, MADV_NOHUGEPAGE);
+  for (size_t i = 0; i < kTaken; ++i) static_cast<volatile char*>(memory)[i * page] = 1;
   const CaptureFootprint footprint = meter.Now("-");
-  munmap(memory, kPages * page);
-  EXPECT_GE(footprint.dirtied_pages, kPages);
-  EXPECT_LT(footprint.dirtied_pages, 2 * kPages);
-  EXPECT_GE(footprint.peak_rss_bytes, kPages * page);
+  munmap(memory, kTaken * page);
+  EXPECT_GE(footprint.dirtied_pages, kTaken);
+  EXPECT_LT(footprint.dirtied_pages, 2 * kTaken);
+  EXPECT_GE(footprint.peak_rss_bytes, kTaken * page);
 }
 
 TEST(FootprintMeter, CountsWhatTheOutputTakesOfThePageCache) {
