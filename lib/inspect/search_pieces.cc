@@ -45,7 +45,7 @@ class ViewPieces : public PieceReader {
   Status Read(uint64_t address, std::span<std::byte> out,
               std::vector<MissingRange>& missing) override {
     while (!out.empty()) {
-      const Mapping mapping = mapping_(address);
+      const AlikeRange mapping = mapping_(address);
       const auto bytes = static_cast<size_t>(std::clamp<uint64_t>(mapping.bytes, 1, out.size()));
       if (mapping.state == MappingState::kUnmapped || mapping.state == MappingState::kUnreadable) {
         Add({address, address + bytes}, mapping.state == MappingState::kUnmapped, missing);
@@ -107,7 +107,7 @@ class OwnSpaces : public MemoryView {
     return process_ != nullptr ? process_->Read(address, out) : kernel_.Read(address, out);
   }
 
-  [[nodiscard]] Mapping MappingAt(uint64_t address) {
+  [[nodiscard]] AlikeRange MappingAt(uint64_t address) {
     const uint64_t page = source_.page_bytes();
     const VirtAddr at{address};
     if (process_ == nullptr) {

@@ -22,11 +22,11 @@ enum class MappingState : uint8_t {
 };
 
 /// From an address on, so many bytes are alike.
-struct Mapping {
+struct AlikeRange {
   MappingState state = MappingState::kUnknown;
   uint64_t bytes = 0;  ///< at least 1
 };
-using MappingLookup = std::function<Mapping(uint64_t address)>;
+using MappingLookup = std::function<AlikeRange(uint64_t address)>;
 
 [[nodiscard]] Result<std::unique_ptr<PieceReader>> MakePhysicalPieces(const MemorySource& source);
 /// What is mapped and yet cannot be read is found page by page.

@@ -276,7 +276,7 @@ TEST(SearchPieces, UnmappedPagesAreToldFromUnreadableOnes) {
   auto view = std::make_shared<test::FakeView>();
   view->Put(0x1000, Bytes(0x1000, std::byte{1}));
   view->Put(0x4000, Bytes(0x1000, std::byte{4}));
-  const MappingLookup mapping = [](uint64_t address) -> Mapping {
+  const MappingLookup mapping = [](uint64_t address) -> AlikeRange {
     if (address < 0x2000) return {MappingState::kMapped, 0x2000 - address};
     if (address < 0x3000) return {MappingState::kUnmapped, 0x3000 - address};
     return {MappingState::kMapped, 0x6000 - address};

@@ -16,7 +16,7 @@ constexpr uint64_t kEntries = 0xffffffff82100000;
 constexpr uint64_t kStack = 0xffffc90000010000;
 constexpr uint64_t kStackBytes = 0x4000;
 constexpr uint64_t kTask = 0xffff888000100000;
-constexpr uint32_t kPid = 7;
+constexpr uint32_t kSleeper = 7;
 constexpr uint64_t kModule = 0xffffffffc0000000;
 
 /// How struct orc_entry is packed and its numbers are meant.
@@ -82,7 +82,7 @@ class UnwindTest : public testing::TestWithParam<Era> {
     memory_.Put(kStack, std::string(kStackBytes, '\0'));
     memory_.Put(kTask, std::string(64, '\0'));
     memory_.PutValue<uint64_t>(kTask, kStack);
-    memory_.PutValue<uint32_t>(kTask + 24, kPid);
+    memory_.PutValue<uint32_t>(kTask + 24, kSleeper);
   }
 
   static void AddRegisters(test::BtfBuilder& btf, uint32_t u64) {
@@ -182,7 +182,7 @@ TEST_P(UnwindTest, SleepingTaskFromTheSwitchToUserSpace) {
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   EXPECT_TRUE(reader.value()->Notes().empty()) << reader.value()->Notes().front();
-  const auto stack = reader.value()->Read(kTask, kPid, true);
+  const auto stack = reader.value()->Read(kTask, kSleeper, true);
   ASSERT_TRUE(stack.ok()) << stack.error().message;
   EXPECT_EQ("", stack.value().trouble);
   EXPECT_EQ((std::vector<uint64_t>{0x50, 0x150, 0x250, 0x350}), Offsets(stack.value().frames));
@@ -192,7 +192,7 @@ TEST_P(UnwindTest, SleepingTaskFromTheSwitchToUserSpace) {
   EXPECT_EQ(kStack + 0x3070, outside.sp);
   EXPECT_EQ(kStack + 0x3900, outside.bp);
   EXPECT_EQ(FrameMethod::kOrc, outside.method);
-  const auto brief = reader.value()->Read(kTask, kPid, false);
+  const auto brief = reader.value()->Read(kTask, kSleeper, false);
   ASSERT_TRUE(brief.ok());
   EXPECT_EQ(3U, brief.value().frames.size());
 }
@@ -207,7 +207,7 @@ TEST_P(UnwindTest, InterruptedCodeGoesOnWithItsRegisters) {
   Word(0x3b08, kText + 0x450);
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok());
-  const auto stack = reader.value()->Read(kTask, kPid, true);
+  const auto stack = reader.value()->Read(kTask, kSleeper, true);
   ASSERT_TRUE(stack.ok());
   EXPECT_EQ((std::vector<uint64_t>{0x50, 0x150, 0x250, 0x350, 0x200, 0x450}),
             Offsets(stack.value().frames));
@@ -223,7 +223,7 @@ TEST_P(UnwindTest, WithoutOrcFramePointersDo) {
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok());
   EXPECT_FALSE(reader.value()->Notes().empty());
-  const auto stack = reader.value()->Read(kTask, kPid, false);
+  const auto stack = reader.value()->Read(kTask, kSleeper, false);
   ASSERT_TRUE(stack.ok()) << stack.error().message;
   EXPECT_EQ((std::vector<uint64_t>{0x50, 0x250}), Offsets(stack.value().frames));
   EXPECT_EQ(FrameMethod::kFramePointer, stack.value().frames[1].method);
@@ -278,7 +278,7 @@ TEST_P(UnwindTest, TaskThatRunsHasNoStackToRead) {
   memory_.PutValue<uint16_t>(kTask + 8, 1);
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok());
-  const auto stack = reader.value()->Read(kTask, kPid, true);
+  const auto stack = reader.value()->Read(kTask, kSleeper, true);
   ASSERT_FALSE(stack.ok());
   EXPECT_EQ(ErrorCode::kNotFound, stack.error().code);
 }
@@ -292,11 +292,11 @@ TEST_P(UnwindTest, TaskThatRanMeanwhileIsGivenUp) {
     memory_.on_read = [&](uint64_t address) {
       if (address == kStack + 0x3000) memory_.PutValue<uint64_t>(count, 1);
     };
-    const auto stack = reader.value()->Read(kTask, kPid, false);
+    const auto stack = reader.value()->Read(kTask, kSleeper, false);
     ASSERT_FALSE(stack.ok());
     EXPECT_EQ(ErrorCode::kNotFound, stack.error().code);
     memory_.on_read = nullptr;
-    EXPECT_TRUE(reader.value()->Read(kTask, kPid, false).ok());
+    EXPECT_TRUE(reader.value()->Read(kTask, kSleeper, false).ok());
   }
 }
 
@@ -305,7 +305,7 @@ TEST_P(UnwindTest, TaskWhosePlaceIsAnothersIsGivenUp) {
   PutSleeper();
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok());
-  EXPECT_EQ(ErrorCode::kNotFound, reader.value()->Read(kTask, kPid + 1, false).error().code);
+  EXPECT_EQ(ErrorCode::kNotFound, reader.value()->Read(kTask, kSleeper + 1, false).error().code);
 }
 
 TEST_P(UnwindTest, ForgedStackPointerIsCorrupt) {
@@ -315,7 +315,7 @@ TEST_P(UnwindTest, ForgedStackPointerIsCorrupt) {
   ASSERT_TRUE(reader.ok());
   for (const uint64_t sp : {uint64_t{0}, kStack - 8, kStack + kStackBytes - 8, ~uint64_t{0}}) {
     memory_.PutValue<uint64_t>(kTask + 16, sp);
-    EXPECT_EQ(ErrorCode::kCorrupt, reader.value()->Read(kTask, kPid, true).error().code) << sp;
+    EXPECT_EQ(ErrorCode::kCorrupt, reader.value()->Read(kTask, kSleeper, true).error().code) << sp;
   }
 }
 
@@ -325,7 +325,7 @@ TEST_P(UnwindTest, StackThatWasNotSwitchedAwayFromIsCorrupt) {
   Word(0x3000 + 48, kText + 0x250);
   auto reader = TaskStackReader::Create(Sources());
   ASSERT_TRUE(reader.ok());
-  EXPECT_EQ(ErrorCode::kCorrupt, reader.value()->Read(kTask, kPid, true).error().code);
+  EXPECT_EQ(ErrorCode::kCorrupt, reader.value()->Read(kTask, kSleeper, true).error().code);
 }
 
 TEST_P(UnwindTest, FramePointersInACircleEnd) {
