@@ -20,9 +20,10 @@ namespace kcoredump::cmd {
 namespace {
 
 /// Those that write nothing but their answer, and read nothing but the image.
-constexpr std::array<std::string_view, 18> kCommands = {
-    "bt",    "dis", "files", "info",   "list", "log",     "maps", "mod",     "mounts",
-    "print", "ps",  "read",  "search", "slab", "sockets", "sym",  "vmalloc", "vtop"};
+constexpr std::array<std::string_view, 23> kCommands = {
+    "bt",      "dis",     "files", "info",   "irqs",    "list", "log",       "maps",
+    "mod",     "mounts",  "pages", "print",  "ps",      "read", "search",    "slab",
+    "sockets", "strings", "sym",   "timers", "vmalloc", "vtop", "workqueues"};
 constexpr size_t kMaxWords = 64;
 constexpr int kAskMs = 50;
 

@@ -145,7 +145,7 @@ class Answers(ServeCase):
         for command in ("read phys:0x1000 64", "info"):
             right = cli.run(*command.split(), "-f", self.image)
             self.assertEqual(right.text + right.err, self.client.monitor(command))
-        self.assertIn("dis files info list log", self.client.monitor("help"))
+        self.assertIn("dis files info irqs list log", self.client.monitor("help"))
 
     def test_monitor_writes_no_files_and_opens_no_others(self):
         self.path("secret").write_text("secret")
