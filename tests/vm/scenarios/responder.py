@@ -63,7 +63,8 @@ def questions(stage):
 # What only files are asked: a guest is slow.
 FILE_QUESTIONS = {
     "list_pids": "$K list 'struct pid@struct pid_namespace@init_pid_ns.idr' --json $F",
-    "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F",
+    "list_types": "$K list 'struct file_system_type.next@file_systems' --show name --json $F 2>/dev/null ||\n"
+                  "$K list 'struct file_system_type.list@file_systems' --show name --json $F",  # an hlist since 7.x
     "slab_task": "$K slab $($K list 'struct task_struct.tasks@init_task.tasks' --max 1 $F | tail -n 1) --json $F"}
 
 

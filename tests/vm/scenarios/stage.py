@@ -110,7 +110,10 @@ def kcore_headers(context, guest):
 
 def choose_process_pages(guest, tasks, area):
     """All of a small process, and parts of large ones."""
-    chosen = {"pattern": [(area, 96, 1), (area + (PAGES - 32) * PAGE, 32, 1)], "huge": [], "stopped": []}
+    # Where it stopped, and its stack there, are in memory for certain: they come first.
+    rests = [int(word, 16) & -PAGE for word in guest.must(f"cat /proc/{tasks['stopped']}/syscall").split()[-2:]]
+    chosen = {"pattern": [(area, 96, 1), (area + (PAGES - 32) * PAGE, 32, 1)], "huge": [],
+              "stopped": [(page, 1, 1) for page in rests]}
     for name, least, step in (("stopped", 0, 1), ("huge", 1 << 20, 127)):
         for line in guest.must(f"cat /proc/{tasks[name]}/maps").splitlines():
             start, end = (int(part, 16) for part in line.split()[0].split("-"))

@@ -38,7 +38,7 @@ def gather(stage, folder):
 
 def asked_pages(stage):
     """Some pages of processes, by the task's name."""
-    return {name: stage.asked_pages(name)[:count] for name, count in (("pattern", 2), ("huge", 2), ("stopped", 3))}
+    return {name: stage.asked_pages(name)[:count] for name, count in (("pattern", 2), ("huge", 2), ("stopped", 2))}
 
 
 def questions(stage):
