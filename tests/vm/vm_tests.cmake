@@ -40,7 +40,7 @@ add_kernel_test(live-la57 "6.1" "6.12;sid")  # 5.10 has no 5-level page tables
 add_kernel_test(live-4level "5.10" "6.1;6.12;sid")
 add_kernel_test(ladder "6.1" "5.10;6.12;sid")
 add_kernel_test(offline "6.1;5.10" "6.12;sid")
-add_kernel_test(inspect "6.1;sid" "5.10;6.12")
+add_kernel_test(inspect "6.1" "5.10;6.12;sid")
 add_kernel_test(filters "6.1;6.12" "5.10;sid")
 add_kernel_test(panic "6.1;sid" "")
 foreach(scenario pipe names sigint sigterm enospc erofs unprivileged lockdown kptr hotplug stale folder)
