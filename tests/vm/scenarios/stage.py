@@ -110,10 +110,11 @@ def kcore_headers(context, guest):
 
 def choose_process_pages(guest, tasks, area):
     """All of a small process, and parts of large ones."""
-    # Where it stopped, and its stack there, are in memory for certain: they come first.
+    # Where it stopped, and its stack there, are in memory for certain.
+    tasks["resting"] = tasks["stopped"]
     rests = [int(word, 16) & -PAGE for word in guest.must(f"cat /proc/{tasks['stopped']}/syscall").split()[-2:]]
-    chosen = {"pattern": [(area, 96, 1), (area + (PAGES - 32) * PAGE, 32, 1)], "huge": [],
-              "stopped": [(page, 1, 1) for page in rests]}
+    chosen = {"pattern": [(area, 96, 1), (area + (PAGES - 32) * PAGE, 32, 1)], "huge": [], "stopped": [],
+              "resting": [(page, 1, 1) for page in sorted(rests)]}
     for name, least, step in (("stopped", 0, 1), ("huge", 1 << 20, 127)):
         for line in guest.must(f"cat /proc/{tasks[name]}/maps").splitlines():
             start, end = (int(part, 16) for part in line.split()[0].split("-"))
