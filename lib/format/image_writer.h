@@ -115,7 +115,7 @@ struct FormatWriting {
   bool holds_ranges = true;     ///< which addresses are memory
   bool holds_notes = false;     ///< the source's KCOREDUMP notes are in it
   bool holds_outcomes = false;  ///< each page's outcome is in it
-  bool fills_gaps = false;      ///< zeros stand for a page that is left out, which else is not there
+  bool fills_gaps = false;  ///< zeros stand for a page that is left out, which else is not there
   Result<std::shared_ptr<const ImageEncoding>> (*encoding)(const WriteRequest& request);
   /// `sink` must outlive the writer.
   std::unique_ptr<ImageWriter> (*writer)(const WriteRequest& request, ByteSink* sink);

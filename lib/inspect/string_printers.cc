@@ -63,12 +63,12 @@ std::string ToJson(const FoundString& found) {
 
 std::string ToJson(const StringsReport& report) {
   const ordered_json row = {{"count", report.strings},
-                             {"total_bytes", report.total_bytes},
-                             {"searched_bytes", report.searched_bytes},
-                             {"hole_bytes", report.hole_bytes},
-                             {"complete", report.complete},
-                             {"notes", report.findings.notes},
-                             {"incomplete", report.findings.incomplete}};
+                            {"total_bytes", report.total_bytes},
+                            {"searched_bytes", report.searched_bytes},
+                            {"hole_bytes", report.hole_bytes},
+                            {"complete", report.complete},
+                            {"notes", report.findings.notes},
+                            {"incomplete", report.findings.incomplete}};
   return row.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
