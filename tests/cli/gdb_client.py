@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import cli
 
@@ -96,6 +97,13 @@ class Server:
             thread.join(cli.TIMEOUT_S)
         self.process.stdout.close()
         self.process.stderr.close()
+
+    def wait_for(self, text):
+        """Whether an event says `text` before long."""
+        until = time.monotonic() + cli.TIMEOUT_S
+        while text not in str(self.events) and time.monotonic() < until:
+            time.sleep(0.01)
+        return text in str(self.events)
 
     def end(self, number=signal.SIGTERM):
         """The exit status after a signal."""

@@ -139,7 +139,7 @@ class Answers(ServeCase):
         self.assertEqual("m1", self.client.ask("qfThreadInfo"))
         self.assertEqual("0" * 16, self.client.ask("p10"))
         self.assertIn("xxxx", self.client.ask("g"))
-        self.assertIn("tasks are not known", str(self.running.events))
+        self.assertTrue(self.running.wait_for("tasks are not known"), self.running.events)
 
     def test_monitor_says_what_the_command_says(self):
         for command in ("read phys:0x1000 64", "info"):
