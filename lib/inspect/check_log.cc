@@ -44,6 +44,8 @@ void CheckLog::Find(CheckFinding finding) {
 
 void CheckLog::Unchecked(std::string why) {
   auto& known = summary_.unchecked;
+  if (known.size() > kMaxUncheckedOfCheck) return;
+  if (known.size() == kMaxUncheckedOfCheck) why = "… and more of the kind";
   if (std::find(known.begin(), known.end(), why) == known.end()) known.push_back(std::move(why));
 }
 

@@ -18,6 +18,8 @@ namespace kcoredump {
 
 /// A forged table may have a million bad entries: more findings of one check are only counted.
 inline constexpr size_t kMaxFindingsOfCheck = 1000;
+/// And of things that could not be checked no more are told.
+inline constexpr size_t kMaxUncheckedOfCheck = 100;
 
 /// A Session has all of it, a test makes its own.
 struct CheckSources {

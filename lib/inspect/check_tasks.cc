@@ -14,6 +14,8 @@ namespace kcoredump {
 
 namespace {
 
+/// Of the lists that have a task: forged ones may be millions.
+constexpr size_t kMaxWhereBytes = 1000;
 constexpr char kPids[] = "the table of pids";
 
 /// What is compared of a task.
@@ -97,6 +99,7 @@ Status TaskChecker::WalkListed() {
 void TaskChecker::Add(uint64_t address, const std::string& where) {
   if (listed_.count(address) != 0) return;
   std::string& text = elsewhere_[address];
+  if (text.size() > kMaxWhereBytes) return;
   if (text.find(where) == std::string::npos) text += (text.empty() ? "" : ", ") + where;
 }
 

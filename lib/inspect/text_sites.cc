@@ -17,6 +17,7 @@ namespace {
 /// A call or a jump of x86, and the longest that is put over one.
 constexpr uint64_t kSiteBytes = 5;
 constexpr uint64_t kMaxStaticCalls = 1 << 20;
+constexpr uint64_t kMaxStaticCallBytes = 64;  ///< of one, by BTF, which may be forged
 constexpr uint64_t kDispatcherBytes = 16;
 /// Calls in ftrace's own trampolines (kernel: arch/x86/kernel/ftrace_64.S), up to five bytes.
 constexpr std::array kFtraceCalls = {"ftrace_call", "ftrace_regs_call", "ftrace_graph_call"};
@@ -47,8 +48,10 @@ Result<std::vector<uint64_t>> TextSites::ReadStaticCalls(uint64_t start, uint64_
   KCD_ASSIGN(const TypeCatalog* types, session_.Types());
   KCD_ASSIGN(const Layout layout, Layout::Of(*types, "struct static_call_site"));
   KCD_ASSIGN(const Field site, layout.Need("addr"));
-  if (count > kMaxStaticCalls || site.bytes != sizeof(int32_t)) {
-    return Corrupt("a table of " + std::to_string(count) + " static calls");
+  if (count > kMaxStaticCalls || layout.bytes() > kMaxStaticCallBytes ||
+      site.bytes != sizeof(int32_t)) {
+    return Corrupt("a table of " + std::to_string(count) + " static calls of " +
+                   std::to_string(layout.bytes()) + " bytes");
   }
   std::vector<std::byte> bytes(count * layout.bytes());
   KCD_TRY(session_.kernel().Read(start, bytes));
