@@ -8,9 +8,9 @@
 declare -gA _kcoredump_options=(
   [main]="-h --help --version --json"
   [capture]="-h --help -f --file -o --output --format --codec --level --fast --exclude -d --dump-level --only --threads --retries
-             --stall-timeout --frame-size --force --json --progress --events"
+             --stall-timeout --frame-size --base --hashes --force --json --progress --events"
   [convert]="-h --help --to --codec --level --fast --exclude -d --dump-level --only --threads --retries --stall-timeout --frame-size
-             --force --json --progress --events"
+             --base --hashes --force --json --progress --events"
   [export]="-h --help -f --file -o --output --force"
   [info]="-h --help -f --file --json"
   [verify]="-h --help --threads --json"
@@ -40,7 +40,7 @@ declare -gA _kcoredump_options=(
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
-  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files"
+  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files" [--base]="files"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"
   [--threads]="-" [--retries]="-" [--stall-timeout]="-" [--frame-size]="-"
