@@ -37,6 +37,9 @@ std::string Summary(const CaptureReport& report) {
     const std::string reasons = DescribeExcluded(report.excluded);
     if (!reasons.empty()) text += " (" + reasons + ")";
   }
+  if (!report.base.empty()) {
+    text += "; " + HumanBytes(report.referenced_bytes) + " are as in " + report.base;
+  }
   if (report.early_bytes != 0) text += "; " + HumanBytes(report.early_bytes) + " read first";
   if (report.layout_moves != 0) {
     text += "; " + Grouped(report.layout_moves) + " batches read again, for kcore's layout moved";
@@ -300,6 +303,16 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
                   "What is compressed together, a power of two from 4KiB to 1MiB; default 256KiB")
       ->option_text("SIZE")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--base", options.base,
+                  "Leave out what is the same in this snapshot, beside which the output then "
+                  "opens;\n"
+                  "`kcoredump convert` makes a whole one of it again")
+      ->option_text("OLD")
+      ->check(NotEmpty());
+  command.add_flag("--hashes", options.hashes,
+                   "Keep each frame's SHA-256: a capture with this one as its --base then does "
+                   "not read it");
   command
       .add_option("--max-rate", options.max_bytes_per_second,
                   "Read no more than that in a second; default: no limit")

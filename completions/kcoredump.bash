@@ -8,9 +8,9 @@
 declare -gA _kcoredump_options=(
   [main]="-h --help --version --json"
   [capture]="-h --help -f --file -o --output --format --codec --level --fast --exclude -d --dump-level --only --order --smear --threads --retries
-             --stall-timeout --frame-size --max-rate --idle --force --json --progress --events"
+             --stall-timeout --frame-size --base --hashes --max-rate --idle --force --json --progress --events"
   [convert]="-h --help --to --codec --level --fast --exclude -d --dump-level --only --threads --retries --stall-timeout --frame-size
-             --max-rate --idle --force --json --progress --events"
+             --base --hashes --max-rate --idle --force --json --progress --events"
   [export]="-h --help -f --file -o --output --force"
   [info]="-h --help -f --file --json"
   [verify]="-h --help --threads --json"
@@ -48,7 +48,7 @@ declare -gA _kcoredump_options=(
 )
 # What follows an option: files, a list of words, or something only the user knows ("-").
 declare -gA _kcoredump_values=(
-  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files"
+  [-f]="files" [--file]="files" [-o]="files" [--output]="files" [--png]="files" [--svg]="files" [--events]="files" [--base]="files"
   [--against]="files" [--vmlinux]="files" [--order]="physical volatile" [--smear]="-" [--max-rate]="-"
   [--format]="raw snapshot elf kdump flattened lime avml" [--to]="raw snapshot elf kdump flattened lime avml" [--codec]="zstd zlib lzo snappy none"
   [--exclude]="free zero cache private-cache user" [-d]="-" [--dump-level]="-" [--only]="-"

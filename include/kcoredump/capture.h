@@ -102,6 +102,12 @@ struct CaptureOptions {
   double stall_timeout_seconds = kDefaultStallTimeoutSeconds;
   uint32_t frame_bytes = kDefaultFrameBytes;  ///< a power of two
   bool force = false;                         ///< replace an existing output
+  /// A snapshot in the output's folder, with frames of that size: what is the same there becomes a
+  /// reference, and the output, a snapshot, opens only beside it. Empty: all is written.
+  std::string base;
+  /// Each frame's SHA-256 goes into the snapshot, so that one that is made from it need not read
+  /// it; an incremental one has them anyway.
+  bool hashes = false;
   /// Pages to leave out. A live kernel tells by /proc/kpageflags what it uses them for, a dump by
   /// its struct pages; what cannot be told is kept, and a warning says so.
   PageClasses exclude;
@@ -184,9 +190,12 @@ struct CaptureReport {
   double seconds = 0;
   uint64_t page_bytes = 0;
   PageCounts pages;
-  uint64_t zero_pages = 0;    ///< read, and all zero
-  ExcludedCounts excluded;    ///< pages.excluded, by the reason
-  std::vector<PageRun> runs;  ///< physical; retried, bounced and holes
+  uint64_t zero_pages = 0;         ///< read, and all zero
+  std::string base;                ///< the file's name; empty: this is no incremental snapshot
+  uint64_t referenced_frames = 0;  ///< that the base has
+  uint64_t referenced_bytes = 0;   ///< of memory in them
+  ExcludedCounts excluded;         ///< pages.excluded, by the reason
+  std::vector<PageRun> runs;       ///< physical; retried, bounced and holes
   IomemCheck iomem;
   KallsymsState kallsyms = KallsymsState::kUnavailable;
   PageFlagsState page_flags = PageFlagsState::kNotApplicable;

@@ -77,7 +77,9 @@ struct ImageInfo {
   ExcludedCounts excluded;     ///< pages.excluded, by the reason
   uint64_t plain_bytes = 0;
   uint64_t frames = 0;
-  std::string meta_json;  ///< the capture's metadata; empty: none
+  std::string base;                           ///< its path; empty: not incremental
+  std::optional<uint64_t> referenced_frames;  ///< that the base has; nothing: torn, and not counted
+  std::string meta_json;                      ///< the capture's metadata; empty: none
 };
 
 /// Describes the live kernel or a file of any format. Reads memory only where it must be searched
@@ -101,6 +103,7 @@ struct VerifyReport {
   std::vector<std::string> damage;  ///< what is damaged and where; empty: sound
   uint64_t frames = 0;              ///< checked; of snapshots alone
   uint64_t damaged_frames = 0;
+  std::string base;          ///< the path of what has some of them; empty: not incremental
   uint64_t plain_bytes = 0;  ///< unpacked and found right
   PageCounts pages;
 };

@@ -29,6 +29,7 @@
 #include "format/codec.h"
 #include "format/raw/format.h"
 #include "format/registry.h"
+#include "format/snapshot/base.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
@@ -132,6 +133,7 @@ class CaptureRun {
     return Finish();
   }
   Status Prepare();
+  Status OpenBase();
   Status OpenOutput();
   Status MakePlan();
   Status ChooseOrder();
@@ -155,6 +157,8 @@ class CaptureRun {
   [[nodiscard]] Error GiveUp(Error error);
   Status Finish();
   void FillReport();
+  void TellOfBase();
+  [[nodiscard]] bool WithHashes() const { return options_.hashes || !options_.base.empty(); }
   void WriteRangesBeside();
   void WriteSidecar();
   void WarnOfNewMemory();
@@ -175,6 +179,7 @@ class CaptureRun {
   std::shared_ptr<MemorySource> source_;
   SystemNotes notes_;
   const Format* format_ = nullptr;
+  std::shared_ptr<const SnapshotBase> base_;
   std::shared_ptr<const ImageEncoding> encoding_;
   std::shared_ptr<CapturePlan> plan_;
   std::shared_ptr<const PageFilter> filter_;
@@ -205,6 +210,7 @@ Status CaptureRun::Prepare() {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a frame must hold at least a page of " + HumanBytes(source_->page_bytes()));
   }
+  KCD_TRY(OpenBase());
   KCD_TRY(OpenOutput());
   Progress(CapturePhase::kPreparing);
   notes_ = CollectSystemNotes(*source_, options_);
@@ -213,14 +219,35 @@ Status CaptureRun::Prepare() {
                        .codec = codec,
                        .level = options_.level,
                        .frame_bytes = options_.frame_bytes,
+                       .hashes = WithHashes(),
+                       .base = base_,
                        .dump_level = options_.exclude.bits()};
   KCD_ASSIGN(encoding_, format_->writing->encoding(request));
   filter_ = PageFilter::Make(*source_, options_);
   KCD_TRY(MakePlan());
+  if (WithHashes() && plan_->frames() > kMaxHashedFrames) {
+    return MakeError(ErrorCode::kLimitExceeded, Grouped(plan_->frames()) +
+                                                    " frames are more than a trailer can list the "
+                                                    "hashes of; take larger frames");
+  }
   request.image_frames = plan_->frames();
   writer_ = format_->writing->writer(request, sink_.get());
   ledger_.emplace(source_->page_bytes());
   return writer_->Begin();
+}
+
+Status CaptureRun::OpenBase() {
+  if (WithHashes() && options_.format != kDefaultFormat) {
+    return InvalidArgument("only a snapshot has a base or hashes, and " + options_.format +
+                           " has not");
+  }
+  if (options_.base.empty()) return {};
+  KCD_ASSIGN(base_, SnapshotBase::Open(options_.base, {.page_bytes = source_->page_bytes(),
+                                                       .frame_bytes = options_.frame_bytes}));
+  if (!base_->IsMadeOf(options_.output)) return {};
+  return InvalidArgument(options_.output +
+                         " is needed by what would replace it: its base, or the "
+                         "base's");
 }
 
 Status CaptureRun::OpenOutput() {
@@ -595,6 +622,18 @@ void CaptureRun::WriteSidecar() {
   report_.warnings.push_back(cannot + "; it is in " + path);
 }
 
+void CaptureRun::TellOfBase() {
+  if (base_ == nullptr) return;
+  const ReferenceCounts references = writer_->references();
+  report_.base = base_->name();
+  report_.referenced_frames = references.frames;
+  report_.referenced_bytes = references.content_bytes;
+  if (report_.output == "-" || !base_->IsBeside(report_.output)) {
+    report_.warnings.push_back("the snapshot opens only where its base is beside it, as " +
+                               base_->name());
+  }
+}
+
 /// Memory that was plugged in meanwhile is in no program header of the snapshot.
 void CaptureRun::WarnOfNewMemory() {
   const auto now = OpenWatched(options_.source, options_.stall_timeout_seconds, options_.cancel);
@@ -632,6 +671,7 @@ void CaptureRun::MeasureSmear() {
 }
 
 void CaptureRun::FillReport() {
+  TellOfBase();
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
   report_.compressed_bytes = writer_->written_bytes();

@@ -114,7 +114,8 @@ class BatchWorker {
     return encoder_->Encode({.is_memory = batch.is_memory,
                              .phys = batch.phys,
                              .bytes = content.bytes,
-                             .pages = content.pages},
+                             .pages = content.pages,
+                             .runs = slot.report.runs},
                             slot.batch);
   }
 

@@ -92,6 +92,13 @@ std::string_view EventName(CaptureEvent::Kind kind) {
   return "progress";
 }
 
+ordered_json BaseToJson(const CaptureReport& report) {
+  if (report.base.empty()) return nullptr;
+  return {{"name", report.base},
+          {"referenced_frames", report.referenced_frames},
+          {"referenced_bytes", report.referenced_bytes}};
+}
+
 ordered_json FinishToJson(const CaptureEvent& event) {
   if (event.report == nullptr) return {{"status", "failed"}, {"reason", event.text}};
   const CaptureReport& report = *event.report;
@@ -101,6 +108,7 @@ ordered_json FinishToJson(const CaptureEvent& event) {
           {"sidecar", TextOrNull(report.sidecar)},
           {"plain_bytes", report.plain_bytes},
           {"compressed_bytes", report.compressed_bytes},
+          {"base", BaseToJson(report)},
           {"pages", PagesToJson(report.pages)}};
 }
 
@@ -171,6 +179,7 @@ std::string ToJson(const CaptureReport& report) {
       {"plain_bytes", report.plain_bytes},
       {"expected_bytes", report.expected_bytes},
       {"compressed_bytes", report.compressed_bytes},
+      {"base", BaseToJson(report)},
       {"seconds", report.seconds},
       {"page_bytes", report.page_bytes},
       {"pages", pages},

@@ -32,6 +32,7 @@ struct PlainBatch {
   PhysAddr phys;           ///< of memory
   std::span<const std::byte> bytes;
   std::span<const PageContent> pages;  ///< one each; empty where it is no memory
+  std::span<const PageRun> runs = {};  ///< of those that are not direct; physical
 };
 
 /// What a worker made of some bytes of a batch.
@@ -78,6 +79,12 @@ class ImageEncoding {
   [[nodiscard]] virtual Result<std::unique_ptr<BatchEncoder>> NewEncoder() const = 0;
 };
 
+/// What an incremental snapshot has from its base.
+struct ReferenceCounts {
+  uint64_t frames = 0;
+  uint64_t content_bytes = 0;
+};
+
 /// For one thread.
 class ImageWriter {
  public:
@@ -95,16 +102,21 @@ class ImageWriter {
   [[nodiscard]] virtual uint64_t plain_bytes() const = 0;  ///< of the image
   [[nodiscard]] virtual uint64_t written_bytes() const = 0;
   [[nodiscard]] virtual uint64_t zero_pages() const = 0;
+  [[nodiscard]] virtual ReferenceCounts references() const { return {}; }
 };
+
+class SnapshotBase;
 
 /// What a format's writer is made for.
 struct WriteRequest {
   const MemorySource* source = nullptr;
-  std::optional<PageCodec> codec;  ///< of formats that have a choice; nothing: none
-  int level = 0;                   ///< of the codec
-  uint32_t frame_bytes = 0;        ///< of a snapshot
-  unsigned dump_level = 0;         ///< what is left out, as makedumpfile's -d
-  uint64_t image_frames = 0;       ///< that many frames the image has; for the writer alone
+  std::optional<PageCodec> codec;            ///< of formats that have a choice; nothing: none
+  int level = 0;                             ///< of the codec
+  uint32_t frame_bytes = 0;                  ///< of a snapshot, as the next two
+  bool hashes = false;                       ///< each frame's is kept
+  std::shared_ptr<const SnapshotBase> base;  ///< or nullptr
+  unsigned dump_level = 0;                   ///< what is left out, as makedumpfile's -d
+  uint64_t image_frames = 0;  ///< that many frames the image has; for the writer alone
 };
 
 /// How a format is written.

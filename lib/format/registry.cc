@@ -49,7 +49,7 @@ bool LooksLikeRaw(const std::string& path, std::span<const std::byte> /*head*/) 
 }
 
 bool LooksLikeZstd(const std::string& /*path*/, std::span<const std::byte> head) {
-  return StartsWith(head, "\x28\xb5\x2f\xfd");
+  return LooksLikeSnapshot(head);
 }
 
 bool LooksLikeElf(const std::string& /*path*/, std::span<const std::byte> head) {

@@ -95,6 +95,10 @@ void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
   info.outcomes_known = snapshot.outcomes_known();
   info.plain_bytes = file.plain_bytes();
   info.frames = file.frames().size();
+  if (file.base() != nullptr) {
+    info.base = file.base()->path();
+    if (file.trailer()) info.referenced_frames = file.trailer()->references;
+  }
   if (file.trailer()) {
     info.zero_pages = file.trailer()->zero_pages;
     info.excluded = CountExcluded(file.trailer()->runs);

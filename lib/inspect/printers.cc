@@ -151,6 +151,11 @@ std::string SnapshotRows(const ImageInfo& info) {
       Row("size", HumanBytes(info.file_bytes) + " for " + HumanBytes(info.plain_bytes) + " (" +
                       Percent(info.file_bytes, info.plain_bytes) + ") in " + Grouped(info.frames) +
                       " frames");
+  if (!info.base.empty()) {
+    const std::string frames =
+        info.referenced_frames ? Grouped(*info.referenced_frames) + " frames" : "some frames";
+    rows += Row("base", Escaped(info.base) + ", which has " + frames + " of it");
+  }
   const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
   if (!meta.is_object()) return rows;
   for (const auto& [key, name] :
@@ -277,6 +282,13 @@ std::string ToJson(const ImageInfo& info) {
     object["outcomes_known"] = info.outcomes_known;
     object["plain_bytes"] = info.plain_bytes;
     object["frames"] = info.frames;
+    object["base"] =
+        info.base.empty()
+            ? ordered_json(nullptr)
+            : ordered_json{{"path", info.base},
+                           {"referenced_frames", info.referenced_frames
+                                                     ? ordered_json(*info.referenced_frames)
+                                                     : ordered_json(nullptr)}};
     object["holes"] = HolesJson(info);
     object["excluded"] = ordered_json::object();
     for (const auto& [name, count] : info.excluded.Named()) object["excluded"][name] = count;
@@ -295,6 +307,7 @@ std::string ToText(const VerifyReport& report) {
     text = Row("frames", Grouped(report.frames) + " checked, " + Grouped(report.damaged_frames) +
                              " damaged") +
            Row("content", HumanBytes(report.plain_bytes) + " unpacked and found right");
+    if (!report.base.empty()) text += Row("base", Escaped(report.base));
   } else {
     text = Row("pages", Grouped(report.pages.total()) + ": " + Grouped(report.pages.read()) +
                             " read (" + HumanBytes(report.plain_bytes) + "), " +
@@ -318,6 +331,7 @@ std::string ToJson(const VerifyReport& report, const std::string& path) {
                      {"frames", report.frames},
                      {"damaged_frames", report.damaged_frames},
                      {"plain_bytes", report.plain_bytes},
+                     {"base", TextOrNull(report.base)},
                      {"pages", PagesJson(report.pages)},
                      {"damage", report.damage}});
 }

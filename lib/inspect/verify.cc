@@ -40,6 +40,10 @@ std::optional<std::string> CheckFrame(const SnapshotFile& file, PlainReader& pla
   if (promised && *promised != static_cast<uint32_t>(Hash64(content.value()))) {
     return where + ": its content does not have the checksum of the seek table";
   }
+  const bool has_hash = file.trailer() && !file.trailer()->frame_hashes.empty();
+  if (has_hash && file.trailer()->frame_hashes[index] != Sha256(content.value())) {
+    return where + ": its content does not have the hash of the trailer";
+  }
   return std::nullopt;
 }
 
@@ -153,6 +157,7 @@ Result<VerifyReport> VerifySnapshot(const std::string& path, const VerifyOptions
   VerifyReport report;
   report.damage = file->damage();
   report.frames = file->frames().size();
+  if (file->base() != nullptr) report.base = file->base()->path();
   KCD_TRY(CheckFrames(file, options, report));
   CheckElf(file, report);
   report.complete = file->complete() && report.damage.empty();

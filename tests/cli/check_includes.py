@@ -23,6 +23,7 @@ PUBLIC = "include"
 RESERVED = [
     ("libelf.h", "lib/elf/*"), ("gelf.h", "lib/elf/*"), ("elfutils/*", "lib/elf/*"),
     ("zstd*.h", "lib/format/codec*"), ("xxhash.h", "lib/format/codec*"),
+    ("openssl/*", "lib/base/hash256*"),
     ("zlib.h", "lib/format/codec*"), ("lzma.h", "lib/format/codec*"),
     ("lzo/*", "lib/format/codec*"), ("snappy*.h", "lib/format/codec*"),
     ("bpf/*", "lib/symbol/*"), ("capstone/*", "lib/inspect/disassembler*"), ("CLI/*", "cmd/*"),

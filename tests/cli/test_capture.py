@@ -112,6 +112,42 @@ class Content(cli.TestCase):
         self.expect(cli.COMPLETE, "verify", self.path("piped"))
 
 
+class Incremental(cli.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.core = self.path("core")
+        elf_core.small_core().write(self.core)
+        self.old = self.capture(self.core, "old.elf.zst")
+
+    def test_what_is_the_same_is_left_out_and_a_conversion_brings_it_back(self):
+        new = self.path("new.elf.zst")
+        report = json.loads(self.expect(cli.COMPLETE, "capture", "-f", self.core, "-o", new, "--base", self.old,
+                                        "--json").out)
+        self.assertEqual("old.elf.zst", report["base"]["name"])
+        self.assertGreater(report["base"]["referenced_frames"], 0)
+        self.assertLess(new.stat().st_size, self.old.stat().st_size)
+        info = json.loads(self.expect(cli.COMPLETE, "info", "-f", new, "--json").out)
+        self.assertEqual({"path": str(self.old), "referenced_frames": report["base"]["referenced_frames"]},
+                         info["base"])
+        self.assertEqual(str(self.old), json.loads(self.expect(cli.COMPLETE, "verify", new, "--json").out)["base"])
+        folded = self.path("folded.elf.zst")
+        self.expect(cli.COMPLETE, "convert", new, folded)
+        self.old.unlink()
+        self.assertEqual(memory_of(self.core.read_bytes()), memory_of(cli.unpack(folded)))
+
+    def test_a_missing_base_is_named_by_every_command(self):
+        new = self.capture(self.core, "new.elf.zst", "--base", self.old)
+        self.old.unlink()
+        for arguments in (("info", "-f", new), ("verify", new), ("read", "-f", new, "--phys", "0x1000", "16"),
+                          ("convert", new, self.path("out.elf.zst"))):
+            refused = self.expect(cli.IO, *arguments)
+            self.assertIn(f"needs its base beside it: {self.old}", refused.err, arguments)
+
+    def test_plain_zstd_gives_a_text_and_no_core(self):
+        new = self.capture(self.core, "new.elf.zst", "--base", self.old)
+        self.assertTrue(cli.unpack(new).startswith(b"This is an incremental snapshot of kcoredump"))
+
+
 class OutputFile(cli.TestCase):
     def setUp(self):
         super().setUp()

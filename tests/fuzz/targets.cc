@@ -173,7 +173,11 @@ std::vector<Bytes> ElfSeeds() {
   return {small, extended.Build(), NoteBytes("VMCOREINFO", 0, "A=1\n")};
 }
 
-std::vector<Bytes> SnapshotSeeds() { return {SampleSnapshot().Build(), SmallCore().Build()}; }
+/// An incremental one has no base beside it where the fuzzer puts it: what it begins with is read.
+std::vector<Bytes> SnapshotSeeds() {
+  const RawSnapshot sample = SampleSnapshot();
+  return {sample.Build(), SmallCore().Build(), RawSnapshot::On(sample, "base.elf.zst").Build()};
+}
 
 std::vector<Bytes> KdumpSeeds() {
   KdumpBuilder part = SmallKdump();

@@ -2,7 +2,7 @@
 # Debian packages, for scripts to source. Installs only what is missing, as root or with sudo.
 
 BUILD_PACKAGES="g++ cmake ninja-build libelf-dev zlib1g-dev libzstd-dev liblzo2-dev libsnappy-dev
-  libxxhash-dev libfuse3-dev libbpf-dev libre2-dev libcapstone-dev libpng-dev libcli11-dev
+  libxxhash-dev libssl-dev libfuse3-dev libbpf-dev libre2-dev libcapstone-dev libpng-dev libcli11-dev
   nlohmann-json3-dev"
 VM_PACKAGES="qemu-system-x86 busybox-static kmod e2fsprogs zstd debian-archive-keyring kexec-tools
   python3"

@@ -58,6 +58,43 @@ RawSnapshot RawSnapshot::Of(std::span<const std::byte> plain, size_t frame_bytes
   return raw;
 }
 
+Hash256 RawSnapshot::Identity() const { return Sha256(EncodedTrailer()); }
+
+void RawSnapshot::SetBase(const BaseLink& link) {
+  const Bytes notice = CompressedFrame(Bytes(100, std::byte{'n'}));
+  BaseLink with_notice = link;
+  with_notice.notice_bytes = static_cast<uint32_t>(notice.size());
+  head = EncodeBaseLink(with_notice);
+  Append(head, notice);
+  trailer_flags |= kFlagIncremental;
+  Append(trailer_more, link.id);
+  AppendValue(trailer_more, uint32_t{0});
+}
+
+void RawSnapshot::Refer(size_t i, const FrameReference& reference) {
+  frames[i] = EncodeReference(reference);
+  entries[i].compressed_bytes = static_cast<uint32_t>(frames[i].size());
+}
+
+RawSnapshot RawSnapshot::On(const RawSnapshot& base, const std::string& name) {
+  RawSnapshot raw = base;
+  for (size_t i = 1; i + 1 < base.frames.size(); ++i) {
+    auto decompressor = FrameDecompressor::Create();
+    Bytes content(base.entries[i].content_bytes);
+    if (!decompressor.ok() || !decompressor.value().Decompress(base.frames[i], content).ok()) {
+      throw std::runtime_error("a base of whole frames is wanted");
+    }
+    raw.Refer(i, {.frame = static_cast<uint32_t>(i),
+                  .content_bytes = base.entries[i].content_bytes,
+                  .hash = Sha256(content),
+                  .checksum = base.entries[i].checksum});
+  }
+  raw.trailer_flags = 0;
+  raw.trailer_more.clear();
+  raw.SetBase({.name = name, .id = base.Identity()});
+  return raw;
+}
+
 void RawSnapshot::AddFrame(std::span<const std::byte> content) {
   frames.push_back(CompressedFrame(content));
   entries.push_back({.compressed_bytes = static_cast<uint32_t>(frames.back().size()),
@@ -70,15 +107,17 @@ Bytes RawSnapshot::EncodedTrailer() const {
   Bytes out = trailer_head
                   ? *trailer_head
                   : EncodeTrailerHead(
-                        trailer, trailer_frames.value_or(static_cast<uint32_t>(entries.size())));
+                        trailer, trailer_frames.value_or(static_cast<uint32_t>(entries.size())),
+                        trailer_flags);
   Append(out, std::as_bytes(std::span(frame_ms)));
+  Append(out, trailer_more);
   AppendValue(out, Hash64(std::as_bytes(std::span(entries))));
   AppendValue(out, Hash64(out));
   return out;
 }
 
 Bytes RawSnapshot::Build() const {
-  Bytes out;
+  Bytes out = head;
   for (const Bytes& frame : frames) Append(out, frame);
   const Bytes tail = EncodedTrailer();
   AppendValue(out, kTrailerFrameMagic);

@@ -2,6 +2,7 @@
 #include "format/snapshot/encoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/try.h"
 #include "format/codec.h"
@@ -10,24 +11,44 @@ namespace kcoredump {
 
 namespace {
 
+/// A frame that is written often.
+struct ReadyFrame {
+  std::vector<std::byte> bytes;
+  Hash256 hash{};
+};
+
+/// Of a batch, what becomes one frame.
+struct FramePart {
+  std::span<const std::byte> bytes;
+  std::span<const PageContent> pages;
+
+  [[nodiscard]] uint32_t Count(PageContent kind) const {
+    return static_cast<uint32_t>(std::count(pages.begin(), pages.end(), kind));
+  }
+};
+
 class SnapshotEncoder : public BatchEncoder {
  public:
-  /// `zero_frame` is the encoding's, which outlives its encoders.
-  SnapshotEncoder(FrameCompressor compressor, uint32_t frame_bytes,
-                  std::span<const std::byte> zero_frame)
-      : compressor_(std::move(compressor)), frame_bytes_(frame_bytes), zero_frame_(zero_frame) {}
+  /// `options` and `zero_frame` are the encoding's, which outlives its encoders.
+  SnapshotEncoder(FrameCompressor compressor, std::optional<BaseComparer> comparer,
+                  const SnapshotEncodingOptions& options, const ReadyFrame& zero_frame)
+      : compressor_(std::move(compressor)),
+        comparer_(std::move(comparer)),
+        options_(options),
+        zero_frame_(zero_frame) {}
 
   Status Encode(const PlainBatch& batch, EncodedBatch& out) override {
     size_t used = 0;
-    for (size_t at = 0; at < batch.bytes.size(); at += frame_bytes_) {
-      const size_t bytes = std::min<size_t>(frame_bytes_, batch.bytes.size() - at);
+    for (size_t at = 0; at < batch.bytes.size(); at += options_.frame_bytes) {
+      const size_t bytes = std::min<size_t>(options_.frame_bytes, batch.bytes.size() - at);
       const size_t page_bytes =
           batch.pages.empty() ? bytes : batch.bytes.size() / batch.pages.size();
-      const auto pages = batch.pages.empty()
-                             ? batch.pages
-                             : batch.pages.subspan(at / page_bytes, bytes / page_bytes);
+      const FramePart part{.bytes = batch.bytes.subspan(at, bytes),
+                           .pages = batch.pages.empty()
+                                        ? batch.pages
+                                        : batch.pages.subspan(at / page_bytes, bytes / page_bytes)};
       KCD_ASSIGN(const EncodedPiece frame,
-                 Compress(batch.bytes.subspan(at, bytes), pages, out.bytes.get() + used));
+                 EncodeFrame(batch, at, part, {out.bytes.get() + used, FrameBound()}));
       out.pieces.push_back(frame);
       used += frame.encoded_bytes;
     }
@@ -35,64 +56,100 @@ class SnapshotEncoder : public BatchEncoder {
   }
 
  private:
-  Result<EncodedPiece> Compress(std::span<const std::byte> content,
-                                std::span<const PageContent> pages, std::byte* out) {
-    const auto count = [&](PageContent kind) {
-      return static_cast<uint32_t>(std::count(pages.begin(), pages.end(), kind));
-    };
+  [[nodiscard]] size_t FrameBound() const {
+    return CompressedBound(options_.frame_bytes) + sizeof(Hash256);
+  }
+
+  Result<EncodedPiece> EncodeFrame(const PlainBatch& batch, size_t at, const FramePart& part,
+                                   std::span<std::byte> out) {
     EncodedPiece frame{.encoded_bytes = 0,
-                       .content_bytes = static_cast<uint32_t>(content.size()),
-                       .zero_pages = count(PageContent::kZero)};
-    const bool blank = !pages.empty() && count(PageContent::kData) == 0;
-    if (content.size() == frame_bytes_ && blank) {
-      std::copy(zero_frame_.begin(), zero_frame_.end(), out);
-      frame.encoded_bytes = static_cast<uint32_t>(zero_frame_.size());
+                       .content_bytes = static_cast<uint32_t>(part.bytes.size()),
+                       .zero_pages = part.Count(PageContent::kZero),
+                       .flags = 0};
+    const bool blank = !part.pages.empty() && part.Count(PageContent::kData) == 0;
+    if (part.bytes.size() == options_.frame_bytes && blank) {
+      Put(zero_frame_.bytes, out, frame);
+      PutHash(zero_frame_.hash, out, frame);
       return frame;
     }
-    KCD_ASSIGN(const size_t length,
-               compressor_.Compress(content, {out, CompressedBound(content.size())}));
-    frame.encoded_bytes = static_cast<uint32_t>(length);
+    const Hash256 hash = options_.hashes ? Sha256(part.bytes) : Hash256();
+    const auto reference = comparer_ && batch.is_memory
+                               ? comparer_->Find({.phys = PhysAddr{batch.phys.value + at},
+                                                  .bytes = part.bytes,
+                                                  .runs = batch.runs,
+                                                  .hash = hash})
+                               : std::nullopt;
+    if (reference) {
+      Put(EncodeReference(*reference), out, frame);
+      frame.flags = kReferencePiece;
+    } else {
+      KCD_ASSIGN(const size_t length, compressor_.Compress(part.bytes, out));
+      frame.encoded_bytes = static_cast<uint32_t>(length);
+    }
+    PutHash(hash, out, frame);
     return frame;
   }
 
+  static void Put(std::span<const std::byte> bytes, std::span<std::byte> out, EncodedPiece& frame) {
+    std::memcpy(out.data() + frame.encoded_bytes, bytes.data(), bytes.size());
+    frame.encoded_bytes += static_cast<uint32_t>(bytes.size());
+  }
+
+  void PutHash(const Hash256& hash, std::span<std::byte> out, EncodedPiece& frame) const {
+    if (!options_.hashes) return;
+    Put(hash, out, frame);
+    frame.flags |= kHashedPiece;
+  }
+
   FrameCompressor compressor_;
-  uint32_t frame_bytes_;
-  std::span<const std::byte> zero_frame_;
+  std::optional<BaseComparer> comparer_;
+  const SnapshotEncodingOptions& options_;
+  const ReadyFrame& zero_frame_;
 };
 
 class SnapshotEncoding : public ImageEncoding {
  public:
-  SnapshotEncoding(int level, uint32_t frame_bytes, std::vector<std::byte> zero_frame)
-      : level_(level), frame_bytes_(frame_bytes), zero_frame_(std::move(zero_frame)) {}
+  SnapshotEncoding(const SnapshotEncodingOptions& options, ReadyFrame zero_frame)
+      : options_(options), zero_frame_(std::move(zero_frame)) {}
 
   ImageShape shape() const override { return ImageShape::kElf; }
-  uint64_t unit_bytes() const override { return frame_bytes_; }
+  uint64_t unit_bytes() const override { return options_.frame_bytes; }
   uint64_t BatchBound(uint64_t batch_bytes) const override {
-    return (batch_bytes + frame_bytes_ - 1) / frame_bytes_ * CompressedBound(frame_bytes_);
+    return (batch_bytes + options_.frame_bytes - 1) / options_.frame_bytes *
+           (CompressedBound(options_.frame_bytes) + sizeof(Hash256));
   }
-  uint64_t encoder_bytes() const override { return CompressorBytes(level_, frame_bytes_); }
+  uint64_t encoder_bytes() const override {
+    return CompressorBytes(options_.level, options_.frame_bytes) +
+           (options_.base != nullptr ? options_.base->source().reader_bytes() : 0);
+  }
   Result<std::unique_ptr<BatchEncoder>> NewEncoder() const override {
-    KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(level_));
+    KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(options_.level));
+    std::optional<BaseComparer> comparer;
+    if (options_.base != nullptr) {
+      KCD_ASSIGN(BaseComparer made, BaseComparer::Create(options_.base));
+      comparer.emplace(std::move(made));
+    }
     return std::unique_ptr<BatchEncoder>(
-        new SnapshotEncoder(std::move(compressor), frame_bytes_, zero_frame_));
+        new SnapshotEncoder(std::move(compressor), std::move(comparer), options_, zero_frame_));
   }
 
  private:
-  int level_;
-  uint32_t frame_bytes_;
-  std::vector<std::byte> zero_frame_;
+  SnapshotEncodingOptions options_;
+  ReadyFrame zero_frame_;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const ImageEncoding>> MakeSnapshotEncoding(int level, uint32_t frame_bytes) {
-  KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(level));
-  const std::vector<std::byte> zeros(frame_bytes);
-  std::vector<std::byte> frame(CompressedBound(zeros.size()));
-  KCD_ASSIGN(const size_t length, compressor.Compress(zeros, frame));
-  frame.resize(length);
-  return std::shared_ptr<const ImageEncoding>(
-      new SnapshotEncoding(level, frame_bytes, std::move(frame)));
+Result<std::shared_ptr<const ImageEncoding>> MakeSnapshotEncoding(
+    const SnapshotEncodingOptions& options) {
+  KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(options.level));
+  const std::vector<std::byte> zeros(options.frame_bytes);
+  ReadyFrame frame;
+  frame.bytes.resize(CompressedBound(zeros.size()));
+  KCD_ASSIGN(const size_t length, compressor.Compress(zeros, frame.bytes));
+  frame.bytes.resize(length);
+  if (options.hashes) frame.hash = Sha256(zeros);
+  return std::shared_ptr<const ImageEncoding>(new SnapshotEncoding(options, std::move(frame)));
 }
 
 }  // namespace kcoredump

@@ -22,11 +22,8 @@ constexpr std::array kCountOrder = {
     PageOutcome::kUnreadable, PageOutcome::kHwPoison,   PageOutcome::kOffline,
     PageOutcome::kAbsent,     PageOutcome::kNotReached, PageOutcome::kExcluded};
 
-/// Bits of the trailer's flag word.
-constexpr uint32_t kFlagComplete = 1;
-constexpr uint32_t kFlagOutcomesUnknown = 2;
-constexpr uint32_t kFlagLabelsUnknown = 4;
-constexpr uint32_t kAllFlags = kFlagComplete | kFlagOutcomesUnknown | kFlagLabelsUnknown;
+constexpr uint32_t kAllFlags =
+    kFlagComplete | kFlagOutcomesUnknown | kFlagLabelsUnknown | kFlagHashes | kFlagIncremental;
 
 /// One run of the outcome map as it stands in the file. `detail`: the errno, or of an excluded run
 /// its PageClass.
@@ -142,11 +139,87 @@ std::array<std::byte, kSkippableHeaderBytes> EncodeSkippableHeader(uint32_t magi
   return std::bit_cast<std::array<std::byte, kSkippableHeaderBytes>>(fields);
 }
 
-std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames) {
+bool IsBaseName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxBaseNameBytes && name != "." && name != ".." &&
+         std::none_of(name.begin(), name.end(), [](char c) {
+           return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+         });
+}
+
+std::vector<std::byte> EncodeBaseLink(const BaseLink& link) {
+  ByteWriter body;
+  body.Append(std::string_view(kBaseMagic, 8));
+  body.Write(kBaseVersion);
+  body.Write(link.notice_bytes);
+  body.Write(link.id);
+  body.Write(static_cast<uint32_t>(link.name.size()));
+  body.Append(std::string_view(link.name));
+  body.Write(Hash64(body.bytes()));
+  ByteWriter frame;
+  frame.Append(EncodeSkippableHeader(kBaseFrameMagic, body.bytes().size()));
+  frame.Append(body.bytes());
+  return std::move(frame.bytes());
+}
+
+Result<BaseLink> DecodeBaseLink(std::span<const std::byte> payload) {
+  const auto corrupt = [](const std::string& what) {
+    return Corrupt("what tells of the snapshot's base is damaged: " + what);
+  };
+  if (payload.size() < sizeof(uint64_t)) return corrupt("too short");
+  const auto hashed = payload.first(payload.size() - sizeof(uint64_t));
+  if (FieldReader(payload.subspan(hashed.size())).Next<uint64_t>() != Hash64(hashed)) {
+    return corrupt("its checksum does not match");
+  }
+  FieldReader fields(hashed);
+  if (fields.Text(8) != kBaseMagic) return corrupt("no magic number");
+  const auto version = fields.Next<uint32_t>();
+  if (version != kBaseVersion) {
+    return MakeError(ErrorCode::kUnsupported, "an incremental snapshot of version " +
+                                                  std::to_string(version) +
+                                                  "; this program knows version 1");
+  }
+  BaseLink link;
+  link.notice_bytes = fields.Next<uint32_t>();
+  link.id = fields.Next<Hash256>();
+  const auto name_bytes = fields.Next<uint32_t>();
+  link.name = fields.Text(name_bytes);
+  if (fields.failed() || fields.remaining() != 0) return corrupt("its length does not match");
+  if (link.notice_bytes > kMaxNoticeBytes) return corrupt("its notice is too long");
+  if (!IsBaseName(link.name)) {
+    return corrupt("\"" + link.name + "\" is no name of a file beside it");
+  }
+  return link;
+}
+
+std::vector<std::byte> EncodeReference(const FrameReference& reference) {
+  ByteWriter out;
+  out.Append(EncodeSkippableHeader(kReferenceFrameMagic, kReferenceBytes - kSkippableHeaderBytes));
+  out.Write(reference.frame);
+  out.Write(reference.content_bytes);
+  out.Write(reference.hash);
+  out.Write(reference.checksum);
+  return std::move(out.bytes());
+}
+
+std::optional<FrameReference> DecodeReference(std::span<const std::byte> frame) {
+  FieldReader fields(frame);
+  const bool ours = fields.Next<uint32_t>() == kReferenceFrameMagic &&
+                    fields.Next<uint32_t>() == kReferenceBytes - kSkippableHeaderBytes;
+  FrameReference reference;
+  reference.frame = fields.Next<uint32_t>();
+  reference.content_bytes = fields.Next<uint32_t>();
+  reference.hash = fields.Next<Hash256>();
+  reference.checksum = fields.Next<uint32_t>();
+  if (!ours || fields.failed() || fields.remaining() != 0) return std::nullopt;
+  return reference;
+}
+
+std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames,
+                                         uint32_t more_flags) {
   ByteWriter body;
   body.Append(std::string_view(kTrailerMagic, 8));
   body.Write(kTrailerVersion);
-  body.Write((trailer.complete ? kFlagComplete : 0) |
+  body.Write(more_flags | (trailer.complete ? kFlagComplete : 0) |
              (trailer.outcomes_known ? 0 : kFlagOutcomesUnknown) |
              (trailer.labels_known ? 0 : kFlagLabelsUnknown));
   body.Write(trailer.page_bytes);
@@ -176,7 +249,7 @@ std::vector<std::byte> EncodeTrailerHead(const Trailer& trailer, uint32_t frames
 uint64_t MaxTrailerBytes(uint64_t frames) {
   static constexpr uint64_t kFixedFieldsBytes = 256;
   return kFixedFieldsBytes + kMaxReasonBytes + kMaxTrailerRuns * sizeof(RawRun) +
-         frames * sizeof(uint32_t);
+         frames * (sizeof(uint32_t) + sizeof(Hash256));
 }
 
 Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
@@ -218,12 +291,23 @@ Result<Trailer> DecodeTrailer(std::span<const std::byte> payload,
   if (reason_bytes > kMaxReasonBytes) return CorruptTrailer("its reason is too long");
   trailer.reason = fields.Text(reason_bytes);
   if (Status runs = DecodeRuns(fields, trailer); !runs.ok()) return std::move(runs.error());
-  if (uint64_t{frames} * sizeof(uint32_t) + sizeof(uint64_t) != fields.remaining()) {
+  const bool hashes = (flags & kFlagHashes) != 0;
+  const bool incremental = (flags & kFlagIncremental) != 0;
+  const uint64_t a_frame = sizeof(uint32_t) + (hashes ? sizeof(Hash256) : 0);
+  const uint64_t of_base = incremental ? sizeof(Hash256) + sizeof(uint32_t) : 0;
+  if (frames * a_frame + of_base + sizeof(uint64_t) != fields.remaining()) {
     return CorruptTrailer("its length does not match");
   }
   if (frames != seek_entries.size()) return CorruptTrailer("the number of frames does not match");
   trailer.frame_ms.resize(frames);
   for (uint32_t& milliseconds : trailer.frame_ms) milliseconds = fields.Next<uint32_t>();
+  if (hashes) trailer.frame_hashes.resize(frames);
+  for (Hash256& hash : trailer.frame_hashes) hash = fields.Next<Hash256>();
+  if (incremental) {
+    trailer.base_id = fields.Next<Hash256>();
+    trailer.references = fields.Next<uint32_t>();
+    if (trailer.references > frames) return CorruptTrailer("more references than frames");
+  }
   if (fields.Next<uint64_t>() != Hash64(std::as_bytes(seek_entries))) {
     return CorruptTrailer("the seek table is not the one that was written");
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -43,20 +44,67 @@ class WalkWindow {
   std::vector<std::byte> bytes_;
 };
 
+/// A frame as a walk finds it: how long it is, and how much it holds.
+struct WalkedFrame {
+  uint32_t content_bytes = 0;
+  std::optional<size_t> length;  ///< nothing: the file is torn within
+};
+
+/// Nothing: no frame of data, which a trailer, a seek table, or a torn or foreign frame is not.
+Result<std::optional<WalkedFrame>> FrameFrom(WalkWindow& window, uint64_t offset, bool may_refer) {
+  KCD_ASSIGN(auto bytes, window.At(offset, kReferenceBytes));
+  if (const auto reference =
+          DecodeReference(bytes.first(std::min(bytes.size(), kReferenceBytes)))) {
+    const bool usable = may_refer && reference->content_bytes != 0 &&
+                        reference->content_bytes <= kMaxFrameContentBytes;
+    if (!usable) return std::optional<WalkedFrame>();
+    return std::optional(WalkedFrame{reference->content_bytes, kReferenceBytes});
+  }
+  const auto header = ParseFrameHeader(bytes.first(std::min(bytes.size(), kFrameHeaderMaxBytes)));
+  const bool usable = header.ok() && !header.value().skippable && header.value().content_bytes &&
+                      *header.value().content_bytes != 0 &&
+                      *header.value().content_bytes <= kMaxFrameContentBytes;
+  if (!usable) return std::optional<WalkedFrame>();
+  WalkedFrame frame{static_cast<uint32_t>(*header.value().content_bytes), FrameLength(bytes)};
+  if (!frame.length) {
+    KCD_ASSIGN(bytes, window.At(offset, CompressedBound(frame.content_bytes)));
+    frame.length = FrameLength(bytes);
+  }
+  return std::optional(frame);
+}
+
 }  // namespace
 
+bool LooksLikeSnapshot(std::span<const std::byte> head) {
+  if (AsText(head).starts_with("\x28\xb5\x2f\xfd")) return true;
+  const auto link = EncodeSkippableHeader(kBaseFrameMagic, 0);
+  return head.size() >= 16 && std::equal(link.begin(), link.begin() + 4, head.begin()) &&
+         AsText(head.subspan(kSkippableHeaderBytes)).starts_with(kBaseMagic);
+}
+
 Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string& path) {
+  FileIds opened;
+  return OpenAfter(path, opened);
+}
+
+Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::OpenAfter(const std::string& path,
+                                                                    FileIds& opened) {
   KCD_ASSIGN(UniqueFd fd, OpenForReading(path));
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return SystemError(path, errno);
   if (!S_ISREG(info.st_mode)) {
     return MakeError(ErrorCode::kUnsupported, path + ": a snapshot must be a regular file");
   }
+  const std::pair<uint64_t, uint64_t> id{info.st_dev, info.st_ino};
+  if (std::find(opened.begin(), opened.end(), id) != opened.end()) {
+    return Corrupt(path + " would be its own base");
+  }
+  opened.push_back(id);
   std::shared_ptr<SnapshotFile> file(
       new SnapshotFile(path, std::move(fd), static_cast<uint64_t>(info.st_size)));
-  if (Status first = file->CheckFirstFrame(); !first.ok()) {
-    return std::move(first.error()).WithContext(path);
-  }
+  Status first = file->LoadBaseLink();
+  if (first.ok()) first = file->CheckFirstFrame();
+  if (!first.ok()) return std::move(first.error()).WithContext(path);
   Status table = file->LoadSeekTable();
   if (!table.ok()) {
     file->frames_.clear();
@@ -67,12 +115,69 @@ Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string
       return std::move(walk.error()).WithContext(path);
     }
   }
+  if (file->link_) KCD_TRY(file->OpenBase(opened));
   return std::shared_ptr<const SnapshotFile>(std::move(file));
+}
+
+/// Nothing is changed where the file does not begin with one.
+Status SnapshotFile::LoadBaseLink() {
+  static constexpr size_t kMostBytes = kMaxBaseNameBytes + 128;
+  std::array<std::byte, kSkippableHeaderBytes + kMostBytes> bytes{};
+  KCD_ASSIGN(const size_t count, PreadUpTo(fd_.get(), bytes, 0));
+  const auto head = std::span<const std::byte>(bytes).first(count);
+  const auto header = ParseFrameHeader(head.first(std::min(count, kFrameHeaderMaxBytes)));
+  if (!header.ok() || header.value().skippable_magic != kBaseFrameMagic) return {};
+  const uint64_t payload = header.value().skippable_bytes;
+  if (payload > head.size() - kSkippableHeaderBytes) {
+    return Corrupt("what tells of the snapshot's base is cut off");
+  }
+  KCD_ASSIGN(link_, DecodeBaseLink(head.subspan(kSkippableHeaderBytes, payload)));
+  data_offset_ = kSkippableHeaderBytes + payload + link_->notice_bytes;
+  if (data_offset_ < file_bytes_) return {};
+  return Corrupt("the file is cut off before its first frame");
+}
+
+/// The name is one of this very folder; IsBaseName saw to that.
+Status SnapshotFile::OpenBase(FileIds& opened) {
+  if (opened.size() > kMaxBases) {
+    return MakeError(ErrorCode::kLimitExceeded,
+                     path_ + ": more than " + std::to_string(kMaxBases) +
+                         " snapshots, each made from the next; convert one of them");
+  }
+  const std::string path = path_.substr(0, path_.find_last_of('/') + 1) + link_->name;
+  struct stat info {};
+  // Looked at first: opening a pipe would wait for a writer.
+  if (stat(path.c_str(), &info) != 0) {
+    return SystemError(path_ + " is incremental, and needs its base beside it: " + path, errno);
+  }
+  const std::string cannot = path_ + " is incremental, and its base cannot be used";
+  if (!S_ISREG(info.st_mode)) return Corrupt(cannot + ": " + path + " is not a regular file");
+  auto base = OpenAfter(path, opened);
+  if (!base.ok()) return std::move(base.error()).WithContext(cannot);
+  base_ = std::move(base.value());
+  Status same = CheckBase();
+  if (!same.ok()) return std::move(same.error()).WithContext(cannot);
+  return {};
+}
+
+Status SnapshotFile::CheckBase() const {
+  KCD_ASSIGN(const Hash256 id, base_->Identity());
+  if (id == link_->id) return {};
+  return Corrupt(base_->path() + " is another snapshot than the one it was made from");
+}
+
+Result<Hash256> SnapshotFile::Identity() const {
+  if (!trailer_ || !damage_.empty()) {
+    return Corrupt(path_ + ": " + (damage_.empty() ? "it has no trailer" : damage_.front()));
+  }
+  std::vector<std::byte> payload(trailer_bytes_);
+  KCD_TRY(PreadExactly(fd_.get(), payload, trailer_offset_));
+  return Sha256(payload);
 }
 
 Status SnapshotFile::CheckFirstFrame() const {
   std::array<std::byte, kFrameHeaderMaxBytes> bytes{};
-  KCD_ASSIGN(const size_t count, PreadUpTo(fd_.get(), bytes, 0));
+  KCD_ASSIGN(const size_t count, PreadUpTo(fd_.get(), bytes, data_offset_));
   const auto header = ParseFrameHeader(std::span(bytes).first(count));
   if (header.ok() && !header.value().skippable && header.value().content_bytes) return {};
   return MakeError(ErrorCode::kUnsupported,
@@ -94,6 +199,7 @@ Status SnapshotFile::LoadSeekTable() {
     return Corrupt("the seek table is larger than the file");
   }
   const uint64_t table_offset = file_bytes_ - payload - kSkippableHeaderBytes;
+  if (table_offset < data_offset_) return Corrupt("the seek table is larger than the file");
   std::array<std::byte, kSkippableHeaderBytes> raw{};
   KCD_TRY(PreadExactly(fd_.get(), raw, table_offset));
   const auto header = ParseFrameHeader(raw);
@@ -118,7 +224,7 @@ Result<std::vector<SeekEntry>> SnapshotFile::LoadEntries(uint64_t table_offset, 
   std::vector<SeekEntry> entries;
   entries.reserve(std::min(count, kMaxReserved));
   frames_.reserve(std::min(count, kMaxReserved));
-  FrameSpan next;
+  FrameSpan next{.file_offset = data_offset_};
   for (uint32_t done = 0; done < count;) {
     const uint32_t step = std::min(kStepEntries, count - done);
     entries.resize(done + step);
@@ -142,7 +248,8 @@ Result<std::vector<SeekEntry>> SnapshotFile::LoadEntries(uint64_t table_offset, 
 }
 
 uint64_t SnapshotFile::DataEnd() const {
-  return frames_.empty() ? 0 : frames_.back().file_offset + frames_.back().compressed_bytes;
+  return frames_.empty() ? data_offset_
+                         : frames_.back().file_offset + frames_.back().compressed_bytes;
 }
 
 /// The trailer that follows the last frame. Returns where it ends.
@@ -164,7 +271,12 @@ Result<uint64_t> SnapshotFile::LoadTrailer(std::span<const SeekEntry> entries) {
   if (trailer.plain_bytes != plain_bytes()) {
     return Corrupt("the trailer speaks of another amount of data than the seek table");
   }
+  if (trailer.base_id != (link_ ? std::optional(link_->id) : std::nullopt)) {
+    return Corrupt("the trailer speaks of another base than the file's start");
+  }
   trailer_ = std::move(trailer);
+  trailer_offset_ = offset + raw.size();
+  trailer_bytes_ = bytes;
   return offset + raw.size() + bytes;
 }
 
@@ -173,31 +285,23 @@ Result<uint64_t> SnapshotFile::LoadTrailer(std::span<const SeekEntry> entries) {
 Status SnapshotFile::WalkFrames() {
   WalkWindow window(fd_.get(), file_bytes_);
   std::vector<SeekEntry> entries;
-  FrameSpan next;
+  FrameSpan next{.file_offset = data_offset_};
   while (next.file_offset < file_bytes_ && frames_.size() < kMaxFrames) {
-    KCD_ASSIGN(auto bytes, window.At(next.file_offset, kFrameHeaderMaxBytes));
-    const auto header = ParseFrameHeader(bytes.first(std::min(bytes.size(), kFrameHeaderMaxBytes)));
-    const bool usable = header.ok() && !header.value().skippable && header.value().content_bytes &&
-                        *header.value().content_bytes != 0 &&
-                        *header.value().content_bytes <= kMaxFrameContentBytes;
+    KCD_ASSIGN(const auto frame, FrameFrom(window, next.file_offset, link_.has_value()));
     // A trailer or seek table ends the data; a torn or foreign frame ends what can be read.
-    if (!usable) break;
-    next.content_bytes = static_cast<uint32_t>(*header.value().content_bytes);
-    auto length = FrameLength(bytes);
-    if (!length) {
-      KCD_ASSIGN(bytes, window.At(next.file_offset, CompressedBound(next.content_bytes)));
-      length = FrameLength(bytes);
-    }
-    if (!length) {
+    if (!frame) break;
+    if (!frame->length) {
       damage_.push_back("the file is torn at " + Hex(next.file_offset) + ", within a frame");
       break;
     }
-    next.compressed_bytes = static_cast<uint32_t>(*length);
+    next.content_bytes = frame->content_bytes;
+    next.compressed_bytes = static_cast<uint32_t>(*frame->length);
     frames_.push_back(next);
+    KCD_ASSIGN(const auto bytes, window.At(next.file_offset, *frame->length));
     entries.push_back({.compressed_bytes = next.compressed_bytes,
                        .content_bytes = next.content_bytes,
-                       .checksum = StoredChecksum(bytes.first(*length))});
-    next.file_offset += *length;
+                       .checksum = StoredChecksum(bytes.first(*frame->length))});
+    next.file_offset += *frame->length;
     next.plain_offset += next.content_bytes;
   }
   if (frames_.empty()) return Corrupt("not one whole frame: the file is torn within its first");
@@ -244,7 +348,24 @@ std::optional<uint32_t> SnapshotFile::TableChecksum(size_t index) const {
 
 Result<PlainReader> PlainReader::Create(std::shared_ptr<const SnapshotFile> file) {
   KCD_ASSIGN(FrameDecompressor decompressor, FrameDecompressor::Create());
-  return PlainReader(std::move(file), std::move(decompressor));
+  const std::shared_ptr<const SnapshotFile> base = file->base();
+  PlainReader reader(std::move(file), std::move(decompressor));
+  if (base != nullptr) {
+    KCD_ASSIGN(PlainReader of_base, Create(base));
+    reader.base_ = std::make_unique<PlainReader>(std::move(of_base));
+  }
+  return reader;
+}
+
+uint64_t PlainReader::MostBytes(const SnapshotFile& file) {
+  uint64_t compressed = 0;
+  uint64_t content = 0;
+  for (const FrameSpan& frame : file.frames()) {
+    compressed = std::max<uint64_t>(compressed, frame.compressed_bytes);
+    content = std::max<uint64_t>(content, frame.content_bytes);
+  }
+  return compressed + content + DecompressorBytes() +
+         (file.base() != nullptr ? MostBytes(*file.base()) : 0);
 }
 
 PlainReader::PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor)
@@ -255,6 +376,35 @@ Result<std::span<const std::byte>> PlainReader::Load(const FrameSpan& frame) {
   loaded_ = nullptr;
   compressed_.resize(frame.compressed_bytes);
   KCD_TRY(PreadExactly(file_->fd(), compressed_, frame.file_offset));
+  KCD_TRY(DecodeReference(compressed_) ? LoadReferred(frame) : LoadData(frame));
+  loaded_ = &frame;
+  return std::span<const std::byte>(content_);
+}
+
+/// Whatever became of the base since: what is not what was referred to is damage.
+Status PlainReader::LoadReferred(const FrameSpan& frame) {
+  const std::string where = "the frame at " + Hex(frame.file_offset);
+  const FrameReference reference = DecodeReference(compressed_).value_or(FrameReference());
+  if (base_ == nullptr) return Corrupt(where + " refers to a base, and the snapshot has none");
+  const SnapshotFile& base = *file_->base();
+  const std::string there =
+      where + ", which is frame " + std::to_string(reference.frame) + " of " + base.path();
+  if (reference.frame >= base.frames().size()) return Corrupt(there + ", is beyond its end");
+  const FrameSpan& target = base.frames()[reference.frame];
+  if (reference.content_bytes != frame.content_bytes ||
+      target.content_bytes != frame.content_bytes) {
+    return Corrupt(there + ", has another size there");
+  }
+  auto content = base_->Load(target);
+  if (!content.ok()) return std::move(content.error()).WithContext(there);
+  if (Sha256(content.value()) != reference.hash) {
+    return Corrupt(there + ", has not the content that was referred to");
+  }
+  content_.assign(content.value().begin(), content.value().end());
+  return {};
+}
+
+Status PlainReader::LoadData(const FrameSpan& frame) {
   // The frame's own word before anything is allocated: a seek table may promise a bomb.
   const auto header = ParseFrameHeader(compressed_);
   if (!header.ok() || header.value().content_bytes != frame.content_bytes) {
@@ -264,8 +414,7 @@ Result<std::span<const std::byte>> PlainReader::Load(const FrameSpan& frame) {
   if (Status status = decompressor_.Decompress(compressed_, content_); !status.ok()) {
     return std::move(status.error()).WithContext("the frame at " + Hex(frame.file_offset));
   }
-  loaded_ = &frame;
-  return std::span<const std::byte>(content_);
+  return {};
 }
 
 Result<size_t> PlainReader::ReadAt(uint64_t plain_offset, std::span<std::byte> out) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -23,11 +24,15 @@ struct FrameSpan {
   uint32_t content_bytes = 0;
 };
 
+/// Whether a file that starts so may be a snapshot.
+[[nodiscard]] bool LooksLikeSnapshot(std::span<const std::byte> head);
+
 /// The frames of a snapshot file. Immutable; any thread may call any method.
 class SnapshotFile {
  public:
   /// By seek table and trailer; where those are missing or damaged, by walking the frames, as far
-  /// as they are whole. kUnsupported: not a zstd file, or one without frames of known size.
+  /// as they are whole. An incremental one opens its base, too, and the base's, which must be the
+  /// very ones. kUnsupported: not a zstd file, or one without frames of known size.
   [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> Open(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -48,8 +53,17 @@ class SnapshotFile {
   [[nodiscard]] const FrameSpan* FrameAt(uint64_t plain_offset) const;
   /// The checksum that the seek table gives frame `index`; nothing without a seek table.
   [[nodiscard]] std::optional<uint32_t> TableChecksum(size_t index) const;
+  /// Of an incremental snapshot; else nullptr.
+  [[nodiscard]] const std::shared_ptr<const SnapshotFile>& base() const { return base_; }
+  /// SHA-256 of the trailer's payload, which knows every frame. kCorrupt: there is no trailer.
+  [[nodiscard]] Result<Hash256> Identity() const;
 
  private:
+  /// Those that were opened for the one at hand: no base may be made from itself.
+  using FileIds = std::vector<std::pair<uint64_t, uint64_t>>;  // device, inode
+
+  [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> OpenAfter(
+      const std::string& path, FileIds& opened);
   SnapshotFile(std::string path, UniqueFd fd, uint64_t file_bytes)
       : path_(std::move(path)), fd_(std::move(fd)), file_bytes_(file_bytes) {}
   [[nodiscard]] Status LoadSeekTable();
@@ -58,6 +72,9 @@ class SnapshotFile {
   [[nodiscard]] Status WalkFrames();
   [[nodiscard]] uint64_t DataEnd() const;
   [[nodiscard]] Status CheckFirstFrame() const;
+  [[nodiscard]] Status LoadBaseLink();
+  [[nodiscard]] Status OpenBase(FileIds& opened);
+  [[nodiscard]] Status CheckBase() const;
 
   std::string path_;
   UniqueFd fd_;
@@ -65,7 +82,12 @@ class SnapshotFile {
   std::vector<FrameSpan> frames_;
   std::vector<uint32_t> checksums_;  ///< of the seek table, a frame each
   std::optional<Trailer> trailer_;
+  uint64_t trailer_offset_ = 0;  ///< of its payload
+  uint64_t trailer_bytes_ = 0;
   std::vector<std::string> damage_;
+  uint64_t data_offset_ = 0;  ///< of the first data frame
+  std::optional<BaseLink> link_;
+  std::shared_ptr<const SnapshotFile> base_;
 };
 
 /// Reads the uncompressed image at random, one frame kept. For one thread.
@@ -75,12 +97,18 @@ class PlainReader {
 
   /// Fills as much of `out` as the image has. kCorrupt names the damaged frame.
   [[nodiscard]] Result<size_t> ReadAt(uint64_t plain_offset, std::span<std::byte> out);
-  /// The whole content of a frame, valid until the next call.
+  /// The whole content of a frame, valid until the next call. What the base has is held against
+  /// its hash.
   [[nodiscard]] Result<std::span<const std::byte>> Load(const FrameSpan& frame);
+  /// Memory of a reader, once it has read the largest frames.
+  [[nodiscard]] static uint64_t MostBytes(const SnapshotFile& file);
 
  private:
   PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor);
+  [[nodiscard]] Status LoadData(const FrameSpan& frame);
+  [[nodiscard]] Status LoadReferred(const FrameSpan& frame);
 
+  std::unique_ptr<PlainReader> base_;  ///< of an incremental snapshot
   std::shared_ptr<const SnapshotFile> file_;
   FrameDecompressor decompressor_;
   std::vector<std::byte> compressed_;

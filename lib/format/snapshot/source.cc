@@ -107,16 +107,7 @@ Result<std::unique_ptr<SourceReader>> SnapshotSource::NewReader() const {
       new SnapshotReader(&map_, file_, std::move(plain), page_bytes_));
 }
 
-/// What a PlainReader comes to hold.
-uint64_t SnapshotSource::reader_bytes() const {
-  uint64_t compressed = 0;
-  uint64_t content = 0;
-  for (const FrameSpan& frame : file_->frames()) {
-    compressed = std::max<uint64_t>(compressed, frame.compressed_bytes);
-    content = std::max<uint64_t>(content, frame.content_bytes);
-  }
-  return compressed + content + DecompressorBytes();
-}
+uint64_t SnapshotSource::reader_bytes() const { return PlainReader::MostBytes(*file_); }
 
 /// What of a frame belongs to one segment, so that one decompression fills a block.
 Range SnapshotSource::BlockAround(PhysAddr phys) const {
@@ -173,6 +164,7 @@ ImageFacts SnapshotSource::Facts() const {
                    .files = {},
                    .file_bytes = file_->file_bytes()};
   if (file_->trailer()) facts.version = kTrailerVersion;
+  if (file_->base() != nullptr) facts.flags.emplace_back("incremental");
   return facts;
 }
 

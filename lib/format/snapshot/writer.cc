@@ -2,8 +2,10 @@
 #include "format/snapshot/writer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/try.h"
 #include "format/codec.h"
@@ -11,14 +13,24 @@
 
 namespace kcoredump {
 
-SnapshotWriter::SnapshotWriter(ByteSink* sink, uint64_t expected_frames) : sink_(sink) {
+SnapshotWriter::SnapshotWriter(ByteSink* sink, uint64_t expected_frames, bool hashes,
+                               std::shared_ptr<const SnapshotBase> base)
+    : sink_(sink), with_hashes_(hashes), base_(std::move(base)) {
   // Growing step by step would hold them twice. Memory that is never touched costs nothing, and
   // where a forged header promises more frames than there are addresses, there will not be as many.
   try {
     records_.reserve(std::min(expected_frames, kMaxFrames));
+    if (hashes) hashes_.reserve(std::min(expected_frames, kMaxHashedFrames));
   } catch (const std::bad_alloc&) {
     records_.shrink_to_fit();
   }
+}
+
+Status SnapshotWriter::Begin() {
+  if (base_ == nullptr) return {};
+  KCD_TRY(sink_->Write(base_->head()));
+  compressed_bytes_ = base_->head().size();
+  return {};
 }
 
 uint32_t SnapshotWriter::ContentBytes(const Record& record) {
@@ -28,8 +40,16 @@ uint32_t SnapshotWriter::ContentBytes(const Record& record) {
 Status SnapshotWriter::Append(const EncodedBatch& batch) {
   size_t at = 0;
   for (const EncodedPiece& piece : batch.pieces) {
-    KCD_TRY(AppendFrame({batch.bytes.get() + at, piece.encoded_bytes}, piece, batch.milliseconds));
+    std::span<const std::byte> frame(batch.bytes.get() + at, piece.encoded_bytes);
     at += piece.encoded_bytes;
+    Hash256 hash;
+    const bool hashed = (piece.flags & kHashedPiece) != 0;
+    if (hashed) {
+      std::memcpy(hash.data(), frame.last(hash.size()).data(), hash.size());
+      frame = frame.first(frame.size() - hash.size());
+    }
+    KCD_TRY(AppendFrame(frame, piece, batch.milliseconds));
+    if (hashed) hashes_.push_back(hash);
   }
   return {};
 }
@@ -38,10 +58,11 @@ Status SnapshotWriter::AppendFrame(std::span<const std::byte> frame, const Encod
                                    uint32_t milliseconds) {
   KCD_TRY(sink_->Write(frame));
   records_.push_back(
-      {.compressed_bytes = piece.encoded_bytes,
+      {.compressed_bytes = static_cast<uint32_t>(frame.size()),
        .checksum = StoredChecksum(frame),
        .milliseconds = milliseconds,
-       .content_and_zeros = piece.content_bytes | (piece.zero_pages << kContentBits)});
+       .content_and_zeros = piece.content_bytes | (piece.zero_pages << kContentBits) |
+                            ((piece.flags & kReferencePiece) != 0 ? kReferenceBit : 0)});
   plain_bytes_ += piece.content_bytes;
   compressed_bytes_ += frame.size();
   return {};
@@ -49,14 +70,26 @@ Status SnapshotWriter::AppendFrame(std::span<const std::byte> frame, const Encod
 
 uint64_t SnapshotWriter::zero_pages() const {
   uint64_t pages = 0;
-  for (const Record& record : records_) pages += record.content_and_zeros >> kContentBits;
+  for (const Record& record : records_) {
+    pages += (record.content_and_zeros >> kContentBits) & kZerosMask;
+  }
   return pages;
+}
+
+ReferenceCounts SnapshotWriter::references() const {
+  ReferenceCounts counts;
+  for (const Record& record : records_) {
+    if ((record.content_and_zeros & kReferenceBit) == 0) continue;
+    ++counts.frames;
+    counts.content_bytes += ContentBytes(record);
+  }
+  return counts;
 }
 
 Status SnapshotWriter::MakeRoom(uint64_t tail_bytes) {
   const uint64_t file_end = sink_->taken_bytes();
   const auto fits = [&] {
-    const uint64_t per_frame = kSeekTableEntryBytes + sizeof(uint32_t);
+    const uint64_t per_frame = kSeekTableEntryBytes + FrameTrailerBytes();
     return compressed_bytes_ + records_.size() * per_frame + tail_bytes <= file_end;
   };
   bool dropped = false;
@@ -64,6 +97,7 @@ Status SnapshotWriter::MakeRoom(uint64_t tail_bytes) {
     plain_bytes_ -= ContentBytes(records_.back());
     compressed_bytes_ -= records_.back().compressed_bytes;
     records_.pop_back();
+    if (with_hashes_) hashes_.pop_back();
     dropped = true;
   }
   if (records_.empty()) {
@@ -87,6 +121,46 @@ Status SnapshotWriter::InSteps(Make make, Use use) const {
   return {};
 }
 
+uint64_t SnapshotWriter::FrameTrailerBytes() const {
+  return sizeof(uint32_t) + (with_hashes_ ? sizeof(Hash256) : 0);
+}
+
+/// What an incremental snapshot's trailer has besides.
+std::vector<std::byte> SnapshotWriter::TrailerOfBase() const {
+  ByteWriter out;
+  if (base_ != nullptr) {
+    out.Write(base_->id());
+    out.Write(static_cast<uint32_t>(references().frames));
+  }
+  return std::move(out.bytes());
+}
+
+/// Returns its length.
+Result<uint64_t> SnapshotWriter::WriteTrailer(const Trailer& trailer, uint64_t entries_digest) {
+  StreamHash64 trailer_hash;
+  const auto write_hashed = [&](std::span<const std::byte> bytes) {
+    trailer_hash.Add(bytes);
+    return sink_->Write(bytes);
+  };
+  const uint32_t flags =
+      (with_hashes_ ? kFlagHashes : 0) | (base_ != nullptr ? kFlagIncremental : 0);
+  const std::vector<std::byte> head =
+      EncodeTrailerHead(trailer, static_cast<uint32_t>(records_.size()), flags);
+  const std::vector<std::byte> of_base = TrailerOfBase();
+  const uint64_t trailer_bytes =
+      head.size() + records_.size() * FrameTrailerBytes() + of_base.size() + 2 * sizeof(uint64_t);
+  KCD_TRY(sink_->Write(EncodeSkippableHeader(kTrailerFrameMagic, trailer_bytes)));
+  KCD_TRY(write_hashed(head));
+  KCD_TRY(
+      InSteps<uint32_t>([](const Record& record) { return record.milliseconds; }, write_hashed));
+  KCD_TRY(write_hashed(std::as_bytes(std::span(hashes_))));
+  KCD_TRY(write_hashed(of_base));
+  KCD_TRY(write_hashed(std::as_bytes(std::span(&entries_digest, 1))));
+  const uint64_t trailer_digest = trailer_hash.Digest();
+  KCD_TRY(sink_->Write(std::as_bytes(std::span(&trailer_digest, 1))));
+  return kSkippableHeaderBytes + trailer_bytes;
+}
+
 Status SnapshotWriter::Finish(const Trailer& trailer) {
   const auto frames = static_cast<uint32_t>(records_.size());
   const auto entry = [](const Record& record) {
@@ -100,29 +174,13 @@ Status SnapshotWriter::Finish(const Trailer& trailer) {
     entries_hash.Add(bytes);
     return {};
   }));
-
-  StreamHash64 trailer_hash;
-  const auto write_hashed = [&](std::span<const std::byte> bytes) {
-    trailer_hash.Add(bytes);
-    return sink_->Write(bytes);
-  };
-  const std::vector<std::byte> head = EncodeTrailerHead(trailer, frames);
-  const uint64_t trailer_bytes = head.size() + frames * sizeof(uint32_t) + 2 * sizeof(uint64_t);
-  KCD_TRY(write(EncodeSkippableHeader(kTrailerFrameMagic, trailer_bytes)));
-  KCD_TRY(write_hashed(head));
-  KCD_TRY(
-      InSteps<uint32_t>([](const Record& record) { return record.milliseconds; }, write_hashed));
-  const uint64_t entries_digest = entries_hash.Digest();
-  KCD_TRY(write_hashed(std::as_bytes(std::span(&entries_digest, 1))));
-  const uint64_t trailer_digest = trailer_hash.Digest();
-  KCD_TRY(write(std::as_bytes(std::span(&trailer_digest, 1))));
-
+  KCD_ASSIGN(const uint64_t trailer_bytes, WriteTrailer(trailer, entries_hash.Digest()));
   const uint64_t table_bytes = frames * kSeekTableEntryBytes + kSeekTableFooterBytes;
   KCD_TRY(write(EncodeSkippableHeader(kSeekTableFrameMagic, table_bytes)));
   KCD_TRY(InSteps<SeekEntry>(entry, write));
   KCD_TRY(write(EncodeSeekTableFooter(frames)));
   KCD_TRY(sink_->Flush());
-  compressed_bytes_ += 2 * kSkippableHeaderBytes + trailer_bytes + table_bytes;
+  compressed_bytes_ += trailer_bytes + kSkippableHeaderBytes + table_bytes;
   return {};
 }
 
@@ -133,10 +191,14 @@ const FormatWriting kSnapshotWriting = {
     .holds_outcomes = true,
     .encoding =
         [](const WriteRequest& request) {
-          return MakeSnapshotEncoding(request.level, request.frame_bytes);
+          return MakeSnapshotEncoding({.level = request.level,
+                                       .frame_bytes = request.frame_bytes,
+                                       .hashes = request.hashes,
+                                       .base = request.base});
         },
     .writer = [](const WriteRequest& request, ByteSink* sink) -> std::unique_ptr<ImageWriter> {
-      return std::make_unique<SnapshotWriter>(sink, request.image_frames);
+      return std::make_unique<SnapshotWriter>(sink, request.image_frames, request.hashes,
+                                              request.base);
     }};
 
 }  // namespace kcoredump

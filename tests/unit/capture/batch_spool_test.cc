@@ -103,7 +103,7 @@ TEST_F(BatchSpoolTest, AFullDiskIsAnError) {
 TEST(BlankBatches, AreZerosThatSayTheyWereNotRead) {
   constexpr uint32_t kBlankFrameBytes = 4 * kPage;
   const auto source = test::FlatSource(8);
-  const auto encoding = MakeSnapshotEncoding(1, kBlankFrameBytes).value();
+  const auto encoding = MakeSnapshotEncoding({.level = 1, .frame_bytes = kBlankFrameBytes}).value();
   auto plan = CapturePlan::Make(*source, encoding->shape(), {}, kBlankFrameBytes);
   plan.value().CutIntoBatches(kBlankFrameBytes);
   auto blanks = BlankBatches::Create(plan.value(), *encoding, kPage);

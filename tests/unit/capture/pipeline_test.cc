@@ -21,7 +21,7 @@ constexpr uint32_t kFrameBytes = 16384;
 
 struct Rig {
   explicit Rig(uint64_t pages) : source(test::FlatSource(pages)) {
-    encoding = MakeSnapshotEncoding(1, kFrameBytes).value();
+    encoding = MakeSnapshotEncoding({.level = 1, .frame_bytes = kFrameBytes}).value();
     auto made = CapturePlan::Make(*source, encoding->shape(), {}, kFrameBytes);
     made.value().CutIntoBatches(options.batch_bytes);
     plan = std::make_shared<CapturePlan>(std::move(made.value()));
@@ -190,7 +190,7 @@ TEST(Pipeline, StoppingHalfWayEndsTheWorkers) {
 }
 
 TEST(FitToMemory, CountsWhatTheSourcesReadersTake) {
-  const auto encoding = MakeSnapshotEncoding(1, 131072).value();
+  const auto encoding = MakeSnapshotEncoding({.level = 1, .frame_bytes = 131072}).value();
   PipelineOptions wanted{.threads = 16, .read = {}};
   const PipelineOptions without = FitToMemory(wanted, *encoding, 48 << 20);
   wanted.reader_bytes = 8 << 20;
@@ -200,7 +200,7 @@ TEST(FitToMemory, CountsWhatTheSourcesReadersTake) {
 }
 
 TEST(FitToMemory, KeepsWithinTheBudgetAndAboveTheLeast) {
-  const auto encoding = MakeSnapshotEncoding(1, 131072).value();
+  const auto encoding = MakeSnapshotEncoding({.level = 1, .frame_bytes = 131072}).value();
   const PipelineOptions wanted{.threads = 64, .batch_bytes = 0, .read = {}};
   const PipelineOptions small = FitToMemory(wanted, *encoding, 16 << 20);
   EXPECT_GE(small.threads, 1U);

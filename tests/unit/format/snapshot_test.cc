@@ -188,7 +188,7 @@ TEST(SnapshotSource, FlagsOfTheTrailerAreCaveats) {
 TEST(DecodeTrailer, AFlagOfLaterVersionsIsRefused) {
   RawSnapshot raw = Sample();
   Bytes head = EncodeTrailerHead(raw.trailer, static_cast<uint32_t>(raw.entries.size()));
-  test::Poke(head, 12, uint32_t{9});
+  test::Poke(head, 12, uint32_t{33});
   raw.trailer_head = head;
   const auto trailer = DecodeTrailer(raw.EncodedTrailer(), raw.entries);
   ASSERT_FALSE(trailer.ok());

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A live capture against the hypervisor's own dump of the same guest."""
 
+import filecmp
 import json
 import time
 
@@ -42,7 +43,10 @@ def run(context, la57):
             guest, f"-o /mnt/x.elf.zst {honest.OPTIONS if la57 else ''}", WATCH_MEMORY, events, context.folder / "truth")
         guest.must("kill $watcher; sync")
         peak = max(int(line.split()[1]) for line in guest.must("cat /tmp/hwm").splitlines())
-        snapshot, *flags = (context.pull(image, name) for name in ("/x.elf.zst", "/flags", "/flags_after"))
+        again = capture(guest, "-o /mnt/y.elf.zst --base /mnt/x.elf.zst").expect(0)
+        guest.must("sync")
+        snapshot, second, *flags = (context.pull(image, name)
+                                    for name in ("/x.elf.zst", "/y.elf.zst", "/flags", "/flags_after"))
     honest.check_page_cache(witness, outcome.report, snapshot)
     honest.check_peak(peak, outcome.report)
     check_memory(peak, context.info(snapshot)["frames"])
@@ -58,9 +62,29 @@ def run(context, la57):
         kinds = [honest.kinds_of_pages(each) for each in flags]
         honest.check_smear(outcome.report, kinds[0], core, different, written)
         honest.check_order(context, snapshot, core, symbols, witness.pids, *kinds)
+    folded = check_incremental(context, again.report, snapshot, second)
+    check_pattern(Core(context.unpack(folded)), truth, pages)
     check_commands(context, snapshot, truth, core, symbols, pages)
     print(f"capture: {outcome.report['seconds']} s, {snapshot.stat().st_size / 1e6:.1f} MB, "
           f"{outcome.report['pages']}")
+
+
+def check_incremental(context, report, base, snapshot):
+    """A second capture of the same guest, made from the first: smaller, and the same once it is folded."""
+    check(report["base"]["name"] == base.name and report["base"]["referenced_frames"] > 100, f"base: {report['base']}")
+    check(context.info(snapshot)["base"]["referenced_frames"] == report["base"]["referenced_frames"], "info: base")
+    folded = context.folder / "folded.elf.zst"
+    for arguments in (["verify", snapshot], ["convert", snapshot, folded], ["verify", folded]):
+        context.host(*arguments)
+    # Not much less in a guest as small as this: the first capture's own buffers are free pages now, and do not compress.
+    sizes = snapshot.stat().st_size, folded.stat().st_size
+    check(sizes[0] < sizes[1] * 3 // 4, f"{sizes[0]} bytes refer to a base, and whole they are {sizes[1]}")
+    raw = [context.folder / f"{source.name}.raw" for source in (snapshot, folded)]
+    for source, target in zip((snapshot, folded), raw):
+        context.host("convert", source, target)
+    check(filecmp.cmp(*raw, shallow=False), "folding changed memory")
+    print(f"incremental: {sizes[0] / 1e6:.1f} MB for {sizes[1] / 1e6:.1f} MB, {report['seconds']} s, {report['base']}")
+    return folded
 
 
 def check_live_commands(context, guest):
