@@ -300,9 +300,11 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
       ->check(CLI::Range(0.001, 1e9));
   command
       .add_option("--frame-size", arguments.frame_bytes,
-                  "What is compressed together, a power of two from 4KiB to 1MiB; default 256KiB")
+                  "What is compressed together, a power of two from 4KiB to 1MiB; default: the "
+                  "base's, or 256KiB")
       ->option_text("SIZE")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::PositiveNumber);
   command
       .add_option("--base", options.base,
                   "Leave out what is the same in this snapshot, beside which the output then "
@@ -312,7 +314,7 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
       ->check(NotEmpty());
   command.add_flag("--hashes", options.hashes,
                    "Keep each frame's SHA-256: a capture with this one as its --base then does "
-                   "not read it");
+                   "not read it,\nand takes it for sound (`kcoredump verify` tells)");
   command
       .add_option("--max-rate", options.max_bytes_per_second,
                   "Read no more than that in a second; default: no limit")

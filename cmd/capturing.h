@@ -12,7 +12,7 @@ namespace kcoredump::cmd {
 
 struct CaptureArguments {
   CaptureOptions options;
-  uint64_t frame_bytes = kDefaultFrameBytes;
+  uint64_t frame_bytes = 0;       ///< 0: the default
   std::vector<std::string> only;  ///< lists of what alone is captured
   bool json = false;
   std::string progress = "auto";

@@ -100,10 +100,12 @@ struct CaptureOptions {
   unsigned threads = 0;  ///< 0: every CPU this process may use
   unsigned retries = kDefaultRetries;
   double stall_timeout_seconds = kDefaultStallTimeoutSeconds;
-  uint32_t frame_bytes = kDefaultFrameBytes;  ///< a power of two
-  bool force = false;                         ///< replace an existing output
+  /// A power of two; 0: the base's, or kDefaultFrameBytes.
+  uint32_t frame_bytes = 0;
+  bool force = false;  ///< replace an existing output, but no partial one
   /// A snapshot in the output's folder, with frames of that size: what is the same there becomes a
-  /// reference, and the output, a snapshot, opens only beside it. Empty: all is written.
+  /// reference, and the output, a snapshot, opens only beside it. It is not verified: a frame with
+  /// a hash is taken for whole, and if it is not, what refers to it is lost. Empty: all is written.
   std::string base;
   /// Each frame's SHA-256 goes into the snapshot, so that one that is made from it need not read
   /// it; an incremental one has them anyway.

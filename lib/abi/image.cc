@@ -2,7 +2,6 @@
 //
 // kcd_open and what an image tells of itself.
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <memory>
 
 #include "abi/handles.h"
+#include "base/file.h"
 #include "base/try.h"
 #include "format/registry.h"
 #include "inspect/describe.h"
@@ -30,14 +30,8 @@ std::string WholePath(const std::string& path) {
 
 /// The name of an open file, beside which may be more of it, or /proc/self/fd/N when it has none.
 std::string PathOf(int fd) {
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  std::error_code failed;
-  const std::string path = std::filesystem::read_symlink(link, failed).string();
-  struct stat open_file {};
-  struct stat named {};
-  const bool same = !failed && fstat(fd, &open_file) == 0 && stat(path.c_str(), &named) == 0 &&
-                    open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-  return same ? path : link;
+  const std::string path = PathOfDescriptor(fd);
+  return path.empty() ? "/proc/self/fd/" + std::to_string(fd) : path;
 }
 
 Status Open(const std::string& path, kcd_image** image, UniqueFd fd = UniqueFd()) {

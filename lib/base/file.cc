@@ -2,10 +2,12 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/try.h"
@@ -17,6 +19,19 @@ Result<UniqueFd> OpenForReading(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return SystemError(path, errno);
   return fd;
+}
+
+std::string FolderOf(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
+
+std::string PathOfDescriptor(int fd) {
+  std::error_code failed;
+  const std::string path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), failed).string();
+  struct stat open_file {};
+  struct stat named {};
+  const bool same = !failed && fstat(fd, &open_file) == 0 && stat(path.c_str(), &named) == 0 &&
+                    open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+  return same ? path : std::string();
 }
 
 Status AppendFile(const std::string& path, size_t max_bytes, std::vector<std::byte>& out) {

@@ -15,6 +15,12 @@ namespace kcoredump {
 /// Read-only, close-on-exec. The error names the path.
 [[nodiscard]] Result<UniqueFd> OpenForReading(const std::string& path);
 
+/// With the slash at its end; empty: `path` is a name alone.
+[[nodiscard]] std::string FolderOf(const std::string& path);
+
+/// Where the open file has a name now; empty: nowhere.
+[[nodiscard]] std::string PathOfDescriptor(int fd);
+
 /// A whole file of /proc or /sys, whose st_size tells nothing, appended to `out`. LimitExceeded
 /// when it is longer than `max_bytes`; `out` is then as it was.
 [[nodiscard]] Status AppendFile(const std::string& path, size_t max_bytes,

@@ -116,7 +116,7 @@ class OutputFile : public ByteSink {
   [[nodiscard]] int PwriteAll(std::span<const std::byte> bytes, uint64_t offset);
   void SetDirect(bool on);
   void LeaveDirectMode();
-  [[nodiscard]] int Rename(const std::string& temporary, const std::string& name);
+  [[nodiscard]] int Rename(const std::string& temporary, const std::string& name, bool replace);
   [[nodiscard]] Result<std::string> PublishPartial();
   [[nodiscard]] std::string PathOf(const std::string& name) const;
 
@@ -312,9 +312,9 @@ Status OutputFile::Rewind(uint64_t offset) {
 }
 
 /// Gives the file `temporary` its name. 0 or an errno; EEXIST only where nothing may be replaced.
-int OutputFile::Rename(const std::string& temporary, const std::string& name) {
+int OutputFile::Rename(const std::string& temporary, const std::string& name, bool replace) {
   const int directory = target_.directory.get();
-  const unsigned flags = force_ ? 0 : RENAME_NOREPLACE;
+  const unsigned flags = replace ? 0 : RENAME_NOREPLACE;
   if (renameat2(directory, temporary.c_str(), directory, name.c_str(), flags) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return errno;
   // File systems without RENAME_NOREPLACE: a hard link refuses to replace, too; and where there are
@@ -337,14 +337,14 @@ std::string OutputFile::PathOf(const std::string& name) const {
   return path_.substr(0, path_.size() - target_.name.size()) + name;
 }
 
-/// Never loses the data: what cannot be renamed stays under its temporary name, which the error
-/// tells.
+/// Never loses data, --force or not: another partial file keeps its name (it may be this one's
+/// base), and what cannot be renamed stays under its temporary name, which the error tells.
 Result<std::string> OutputFile::PublishPartial() {
   const std::string temporary = std::exchange(temporary_, {});
   int failure = EEXIST;
   for (unsigned i = 1; failure == EEXIST && i <= kMaxPartialNames; ++i) {
     const std::string name = target_.name + ".partial" + (i == 1 ? "" : "." + std::to_string(i));
-    failure = Rename(temporary, name);
+    failure = Rename(temporary, name, false);
     if (failure == 0) return PathOf(name);
   }
   return OutputError(
@@ -361,7 +361,7 @@ Result<std::string> OutputFile::Publish(bool complete) {
   }
   posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
   std::string published = path_;
-  const int failure = complete ? Rename(temporary_, target_.name) : 0;
+  const int failure = complete ? Rename(temporary_, target_.name, force_) : 0;
   if (failure != 0) {
     // Somebody took the name meanwhile: the capture is kept all the same.
     KCD_ASSIGN(const std::string kept, PublishPartial());

@@ -38,9 +38,9 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-/// Resident memory that a capture may take besides 16 bytes a frame and the list of frames of a
-/// snapshot that is its source, and what of it is not the pipeline's: the program itself, the
-/// writer's block, the headers; and the notes.
+/// Resident memory that a capture may take besides 16 bytes a frame, or 48 with hashes, and the
+/// lists of frames of a snapshot that is its source or its base, and what of it is not the
+/// pipeline's: the program itself, the writer's block, the headers; and the notes.
 constexpr uint64_t kMemoryLimitBytes = 64 << 20;
 constexpr uint64_t kFixedMemoryBytes = 12 << 20;
 constexpr uint64_t kLeastPipelineBytes = 8 << 20;
@@ -81,8 +81,7 @@ Status CheckOptions(const CaptureOptions& options) {
     return invalid("the level must be from " + std::to_string(MinLevel()) + " to " +
                    std::to_string(MaxLevel()));
   }
-  if (!std::has_single_bit(options.frame_bytes) || options.frame_bytes < kMinFrameBytes ||
-      options.frame_bytes > kMaxFrameBytes) {
+  if (options.frame_bytes != 0 && !IsFrameSize(options.frame_bytes)) {
     return invalid("the frame size must be a power of two from 4 KiB to 1 MiB");
   }
   if (options.retries > kMaxRetries) {
@@ -134,6 +133,7 @@ class CaptureRun {
   }
   Status Prepare();
   Status OpenBase();
+  [[nodiscard]] Status CheckSource() const;
   Status OpenOutput();
   Status MakePlan();
   Status ChooseOrder();
@@ -174,7 +174,7 @@ class CaptureRun {
     read_error_ = std::move(error);
   }
 
-  const CaptureOptions& options_;
+  CaptureOptions options_;  ///< with the frame size that was chosen
   CaptureReport report_;
   std::shared_ptr<MemorySource> source_;
   SystemNotes notes_;
@@ -206,11 +206,12 @@ Status CaptureRun::Prepare() {
   KCD_ASSIGN(format_, FindWritableFormat(options_.format));
   KCD_ASSIGN(source_,
              OpenWatched(options_.source, options_.stall_timeout_seconds, options_.cancel));
+  KCD_TRY(CheckSource());
+  KCD_TRY(OpenBase());
   if (options_.frame_bytes < source_->page_bytes()) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a frame must hold at least a page of " + HumanBytes(source_->page_bytes()));
   }
-  KCD_TRY(OpenBase());
   KCD_TRY(OpenOutput());
   Progress(CapturePhase::kPreparing);
   notes_ = CollectSystemNotes(*source_, options_);
@@ -236,18 +237,33 @@ Status CaptureRun::Prepare() {
   return writer_->Begin();
 }
 
+/// The base, and the frame size that it asks for.
 Status CaptureRun::OpenBase() {
   if (WithHashes() && options_.format != kDefaultFormat) {
-    return InvalidArgument("only a snapshot has a base or hashes, and " + options_.format +
-                           " has not");
+    return InvalidArgument("--base and --hashes are for snapshots, and not for the format " +
+                           options_.format);
   }
-  if (options_.base.empty()) return {};
-  KCD_ASSIGN(base_, SnapshotBase::Open(options_.base, {.page_bytes = source_->page_bytes(),
-                                                       .frame_bytes = options_.frame_bytes}));
-  if (!base_->IsMadeOf(options_.output)) return {};
+  if (!options_.base.empty()) {
+    KCD_ASSIGN(base_, SnapshotBase::Open(options_.base));
+    if (options_.frame_bytes == 0 && IsFrameSize(base_->frame_bytes())) {
+      options_.frame_bytes = base_->frame_bytes();
+    }
+  }
+  if (options_.frame_bytes == 0) options_.frame_bytes = kDefaultFrameBytes;
+  if (base_ == nullptr) return {};
+  KCD_TRY(base_->CheckSizes(source_->page_bytes(), options_.frame_bytes));
+  if (!base_->source().file().IsMadeOf(options_.output)) return {};
   return InvalidArgument(options_.output +
-                         " is needed by what would replace it: its base, or the "
-                         "base's");
+                         " is needed by what would replace it: its base, or the base's");
+}
+
+/// What folds a snapshot into its own base breaks every other that is made from that base.
+Status CaptureRun::CheckSource() const {
+  if (source_->kind() != SourceKind::kSnapshot) return {};
+  const auto& base = static_cast<const SnapshotSource&>(*source_).file().base();
+  if (base == nullptr || !base->IsMadeOf(options_.output)) return {};
+  return InvalidArgument(options_.output + " is the base of " + options_.source +
+                         ", and may be of others: choose another name");
 }
 
 Status CaptureRun::OpenOutput() {

@@ -114,8 +114,7 @@ class BatchWorker {
     return encoder_->Encode({.is_memory = batch.is_memory,
                              .phys = batch.phys,
                              .bytes = content.bytes,
-                             .pages = content.pages,
-                             .runs = slot.report.runs},
+                             .pages = content.pages},
                             slot.batch);
   }
 

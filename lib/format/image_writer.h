@@ -32,7 +32,6 @@ struct PlainBatch {
   PhysAddr phys;           ///< of memory
   std::span<const std::byte> bytes;
   std::span<const PageContent> pages;  ///< one each; empty where it is no memory
-  std::span<const PageRun> runs = {};  ///< of those that are not direct; physical
 };
 
 /// What a worker made of some bytes of a batch.

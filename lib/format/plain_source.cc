@@ -87,7 +87,7 @@ std::optional<PageCounts> PlainSource::Counts() const {
   return counts;
 }
 
-void LabelHoles(std::span<const PageRun> runs, PhysAddr first, uint64_t page_bytes,
+void LabelHoles(const std::vector<PageRun>& runs, PhysAddr first, uint64_t page_bytes,
                 std::span<PageLabel> labels) {
   auto run = std::upper_bound(
       runs.begin(), runs.end(), first.value,

@@ -61,7 +61,7 @@ class PlainSource : public MemorySource {
 
 /// Gives the labels of `runs`, sorted and free of overlap, to the pages from `first` on that they
 /// call holes.
-void LabelHoles(std::span<const PageRun> runs, PhysAddr first, uint64_t page_bytes,
+void LabelHoles(const std::vector<PageRun>& runs, PhysAddr first, uint64_t page_bytes,
                 std::span<PageLabel> labels);
 
 }  // namespace kcoredump

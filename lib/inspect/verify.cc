@@ -26,6 +26,7 @@ struct FrameStep {
   uint64_t plain_bytes = 0;
   uint64_t file_bytes = 0;
   uint64_t damaged_frames = 0;
+  uint64_t referred_frames = 0;
   std::vector<std::string> damage;
 };
 
@@ -41,7 +42,10 @@ std::optional<std::string> CheckFrame(const SnapshotFile& file, PlainReader& pla
     return where + ": its content does not have the checksum of the seek table";
   }
   const bool has_hash = file.trailer() && !file.trailer()->frame_hashes.empty();
-  if (has_hash && file.trailer()->frame_hashes[index] != Sha256(content.value())) {
+  const auto hash = [&] {
+    return plain.referred_hash() ? *plain.referred_hash() : Sha256(content.value());
+  };
+  if (has_hash && file.trailer()->frame_hashes[index] != hash()) {
     return where + ": its content does not have the hash of the trailer";
   }
   return std::nullopt;
@@ -58,6 +62,7 @@ FrameStep CheckStep(const SnapshotFile& file, PlainReader& plain, size_t first) 
     } else {
       result.plain_bytes += file.frames()[index].content_bytes;
     }
+    if (plain.referred_hash()) ++result.referred_frames;
   }
   return result;
 }
@@ -75,11 +80,13 @@ void ListDamage(std::map<size_t, std::vector<std::string>>& by_frame, VerifyRepo
   }
 }
 
-/// Checks all frames with several threads, each with its own decompressor.
+/// Checks all frames with several threads, each with its own decompressor. How many of them the
+/// base has is as the trailer says.
 Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const VerifyOptions& options,
                    VerifyReport& report) {
   std::map<size_t, std::vector<std::string>> damage;  // by frame, for they come in any order
   uint64_t done_bytes = 0;
+  uint64_t referred_frames = 0;
   const auto make_worker = [&]() -> Result<ParallelSteps<FrameStep>::Worker> {
     KCD_ASSIGN(PlainReader reader, PlainReader::Create(file));
     auto plain = std::make_shared<PlainReader>(std::move(reader));
@@ -90,6 +97,7 @@ Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const Verify
     done_bytes += result.file_bytes;
     report.plain_bytes += result.plain_bytes;
     report.damaged_frames += result.damaged_frames;
+    referred_frames += result.referred_frames;
     if (!result.damage.empty() && damage.size() < kMaxListedDamage) {
       damage[result.first_frame] = std::move(result.damage);
     }
@@ -98,6 +106,10 @@ Status CheckFrames(const std::shared_ptr<const SnapshotFile>& file, const Verify
   const uint64_t steps = (file->frames().size() + kFramesAStep - 1) / kFramesAStep;
   KCD_TRY(ParallelSteps<FrameStep>(steps, options.cancel).Run(options.threads, make_worker, take));
   ListDamage(damage, report);
+  if (file->trailer() && file->trailer()->references != referred_frames) {
+    report.damage.push_back("the trailer counts " + Grouped(file->trailer()->references) +
+                            " frames that the base has, and there are " + Grouped(referred_frames));
+  }
   return {};
 }
 

@@ -68,7 +68,10 @@ void RawSnapshot::SetBase(const BaseLink& link) {
   Append(head, notice);
   trailer_flags |= kFlagIncremental;
   Append(trailer_more, link.id);
-  AppendValue(trailer_more, uint32_t{0});
+  AppendValue(trailer_more, static_cast<uint32_t>(
+                                std::count_if(frames.begin(), frames.end(), [](const Bytes& frame) {
+                                  return DecodeReference(frame).has_value();
+                                })));
 }
 
 void RawSnapshot::Refer(size_t i, const FrameReference& reference) {

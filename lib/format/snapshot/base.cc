@@ -4,35 +4,17 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/try.h"
-#include "format/plain_source.h"
+#include "format/codec.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {
 
 namespace {
-
-Status CheckSizes(const SnapshotSource& source, const BaseNeeds& needs) {
-  if (source.page_bytes() != needs.page_bytes) {
-    return InvalidArgument("its pages are of " + HumanBytes(source.page_bytes()) +
-                           ", and the source's of " + HumanBytes(needs.page_bytes));
-  }
-  uint32_t largest = 0;
-  for (const FrameSpan& frame : source.file().frames()) {
-    largest = std::max(largest, frame.content_bytes);
-  }
-  const auto& ram = source.map().ram();
-  const bool has_room = std::any_of(ram.begin(), ram.end(), [&](const Segment& segment) {
-    return segment.file_bytes >= needs.frame_bytes;
-  });
-  const bool fits = largest == needs.frame_bytes || (largest < needs.frame_bytes && !has_room);
-  if (fits) return {};
-  return InvalidArgument("its frames are of " + HumanBytes(largest) + ", and not of " +
-                         HumanBytes(needs.frame_bytes) + ": say --frame-size " +
-                         std::to_string(largest));
-}
 
 /// For whoever unpacks the file: without the base it is no image, and must not pass for one.
 std::string NoticeFor(const std::string& base) {
@@ -43,37 +25,66 @@ std::string NoticeFor(const std::string& base) {
          "FILE,\nmakes a whole one.\n";
 }
 
-bool IsFile(const SnapshotFile& file, const struct stat& info) {
-  struct stat open_file {};
-  return fstat(file.fd(), &open_file) == 0 && open_file.st_dev == info.st_dev &&
-         open_file.st_ino == info.st_ino;
+/// What it is called where it lies; a link in its own folder may point elsewhere tomorrow, and
+/// /dev/fd/N is no name. A link from another folder is what stands beside the new snapshot.
+std::string NameOf(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const fs::path real = fs::canonical(path, failed);
+  const fs::path folder = fs::canonical(FolderOf(path).empty() ? "." : FolderOf(path), failed);
+  const bool is_descriptor = folder.string().starts_with("/proc/");
+  if (!failed && (real.parent_path() == folder || is_descriptor)) return real.filename().string();
+  return path.substr(FolderOf(path).size());
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const SnapshotBase>> SnapshotBase::Open(const std::string& path,
-                                                               const BaseNeeds& needs) {
-  const std::string context = "the base " + path;
-  std::string name = path.substr(path.find_last_of('/') + 1);
-  if (!IsBaseName(name)) return InvalidArgument(context + ": a snapshot of that name has no place");
+SnapshotBase::SnapshotBase(std::unique_ptr<SnapshotSource> source, std::string name,
+                           const Hash256& id)
+    : source_(std::move(source)), name_(std::move(name)), id_(id) {
+  for (const FrameSpan& frame : source_->file().frames()) {
+    frame_bytes_ = std::max(frame_bytes_, frame.content_bytes);
+  }
+}
+
+Result<std::shared_ptr<const SnapshotBase>> SnapshotBase::Open(const std::string& path) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return SystemError(context, errno);
+  if (stat(path.c_str(), &info) != 0) return SystemError("the base " + path, errno);
   if (!S_ISREG(info.st_mode)) {
-    return MakeError(ErrorCode::kUnsupported, context + " is not a regular file");
+    return MakeError(ErrorCode::kUnsupported, "the base " + path + " is not a regular file");
+  }
+  std::string name = NameOf(path);
+  if (!IsBaseName(name)) {
+    return InvalidArgument("the base " + path + ": its name has control characters; rename it");
   }
   auto file = SnapshotFile::Open(path);
-  if (!file.ok()) return std::move(file.error()).WithContext(context);
+  if (!file.ok()) return std::move(file.error()).WithContext("the base");
   auto id = file.value()->Identity();
-  if (!id.ok()) return std::move(id.error()).WithContext(context);
+  if (!id.ok()) return std::move(id.error()).WithContext("the base");
   auto source = SnapshotSource::FromFile(file.value());
-  if (!source.ok()) return std::move(source.error()).WithContext(context);
-  if (Status sizes = CheckSizes(*source.value(), needs); !sizes.ok()) {
-    return std::move(sizes.error()).WithContext(context);
-  }
+  if (!source.ok()) return std::move(source.error()).WithContext("the base");
   std::shared_ptr<SnapshotBase> base(
       new SnapshotBase(std::move(source.value()), std::move(name), id.value()));
   KCD_TRY(base->MakeHead());
   return std::shared_ptr<const SnapshotBase>(std::move(base));
+}
+
+Status SnapshotBase::CheckSizes(uint64_t page_bytes, uint32_t frame_bytes) const {
+  const std::string its = "the base " + source_->path() + ": its ";
+  if (source_->page_bytes() != page_bytes) {
+    return InvalidArgument(its + "pages are of " + HumanBytes(source_->page_bytes()) +
+                           ", and the source's of " + HumanBytes(page_bytes));
+  }
+  const auto& ram = source_->map().ram();
+  const bool has_room = std::any_of(ram.begin(), ram.end(), [&](const Segment& segment) {
+    return segment.file_bytes >= frame_bytes;
+  });
+  if (frame_bytes_ == frame_bytes || (frame_bytes_ < frame_bytes && !has_room)) return {};
+  const std::string cure = IsFrameSize(frame_bytes_)
+                               ? ": say --frame-size " + std::to_string(frame_bytes_)
+                               : ", so it can be none";
+  return InvalidArgument(its + "frames are of " + HumanBytes(frame_bytes_) + ", and not of " +
+                         HumanBytes(frame_bytes) + cure);
 }
 
 Status SnapshotBase::MakeHead() {
@@ -86,26 +97,38 @@ Status SnapshotBase::MakeHead() {
   return {};
 }
 
-bool SnapshotBase::IsMadeOf(const std::string& path) const {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return false;
-  for (const SnapshotFile* file = &source_->file(); file != nullptr; file = file->base().get()) {
-    if (IsFile(*file, info)) return true;
-  }
-  return false;
+bool SnapshotBase::IsBeside(const std::string& path) const {
+  struct stat there {};
+  struct stat own {};
+  return stat((FolderOf(path) + name_).c_str(), &there) == 0 &&
+         fstat(source_->file().fd(), &own) == 0 && own.st_dev == there.st_dev &&
+         own.st_ino == there.st_ino;
 }
 
-bool SnapshotBase::IsBeside(const std::string& path) const {
-  const std::string there = path.substr(0, path.find_last_of('/') + 1) + name_;
-  struct stat info {};
-  return stat(there.c_str(), &info) == 0 && IsFile(source_->file(), info);
+namespace {
+
+bool HasHashes(const SnapshotBase& base) {
+  return !base.source().file().trailer()->frame_hashes.empty();
 }
+
+}  // namespace
 
 Result<BaseComparer> BaseComparer::Create(std::shared_ptr<const SnapshotBase> base) {
   // The source keeps the file alive, and the base the source.
   const std::shared_ptr<const SnapshotFile> file(base, &base->source().file());
-  KCD_ASSIGN(PlainReader reader, PlainReader::Create(file));
-  return BaseComparer(std::move(base), std::move(reader));
+  const bool is_read = !HasHashes(*base);
+  BaseComparer comparer(std::move(base));
+  if (is_read) {
+    KCD_ASSIGN(PlainReader reader, PlainReader::Create(file));
+    comparer.reader_.emplace(std::move(reader));
+    comparer.reader_->ReadAroundPageCache();
+  }
+  return comparer;
+}
+
+uint64_t BaseComparer::MostBytes(const SnapshotBase& base) {
+  // The compressed bytes once more, in whole blocks.
+  return HasHashes(base) ? 0 : 2 * PlainReader::MostBytes(base.source().file());
 }
 
 std::optional<FrameReference> BaseComparer::Find(const FrameContent& content) {
@@ -117,33 +140,23 @@ std::optional<FrameReference> BaseComparer::Find(const FrameContent& content) {
       frame->content_bytes != content.bytes.size()) {
     return std::nullopt;
   }
+  // As short as a frame of zeros is: a reference would be longer.
+  if (frame->compressed_bytes < kReferenceBytes) return std::nullopt;
   const auto index = static_cast<size_t>(frame - file.frames().data());
   const auto checksum = static_cast<uint32_t>(Hash64(content.bytes));
-  if (!SameOutcomes(content) || !SameBytes(index, content, checksum)) return std::nullopt;
+  if (!SameBytes(index, content, checksum)) return std::nullopt;
   return FrameReference{.frame = static_cast<uint32_t>(index),
                         .content_bytes = frame->content_bytes,
                         .hash = content.hash,
                         .checksum = checksum};
 }
 
-/// Holes of one kind are not those of another, nor pages that were read and happen to be zero.
-bool BaseComparer::SameOutcomes(const FrameContent& content) {
-  const uint64_t page_bytes = base_->source().page_bytes();
-  const size_t pages = content.bytes.size() / page_bytes;
-  then_.assign(pages, {});
-  now_.assign(pages, {});
-  LabelHoles(base_->source().file().trailer()->runs, content.phys, page_bytes, then_);
-  LabelHoles(content.runs, content.phys, page_bytes, now_);
-  return then_ == now_;
-}
-
 bool BaseComparer::SameBytes(size_t frame, const FrameContent& content, uint32_t checksum) {
   const SnapshotFile& file = base_->source().file();
   if (file.TableChecksum(frame) != checksum) return false;
-  const std::vector<Hash256>& hashes = file.trailer()->frame_hashes;
-  if (!hashes.empty()) return hashes[frame] == content.hash;
+  if (!reader_) return file.trailer()->frame_hashes[frame] == content.hash;
   // A frame of the base that is damaged is the same as none.
-  const auto bytes = reader_.Load(file.frames()[frame]);
+  const auto bytes = reader_->Load(file.frames()[frame]);
   return bytes.ok() && std::equal(bytes.value().begin(), bytes.value().end(), content.bytes.begin(),
                                   content.bytes.end());
 }

@@ -3,6 +3,8 @@
 // The snapshot that an incremental one is made from, and which of its frames are the same now.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,41 +13,42 @@
 
 #include "base/hash256.h"
 #include "format/snapshot/reader.h"
+#include "kcoredump/capture.h"
 
 namespace kcoredump {
 
-/// What a new snapshot is made for, as far as a base must fit to it.
-struct BaseNeeds {
-  uint64_t page_bytes = 0;
-  uint32_t frame_bytes = 0;
-};
+/// Whether a capture can have frames of that size.
+[[nodiscard]] constexpr bool IsFrameSize(uint32_t bytes) {
+  return std::has_single_bit(bytes) && bytes >= kMinFrameBytes && bytes <= kMaxFrameBytes;
+}
 
 /// Immutable; any thread may call any method.
 class SnapshotBase {
  public:
-  /// Any snapshot with a trailer and without damage. kInvalidArgument: its pages or frames are of
-  /// another size, or its name cannot be written down. Errors name it.
-  [[nodiscard]] static Result<std::shared_ptr<const SnapshotBase>> Open(const std::string& path,
-                                                                        const BaseNeeds& needs);
+  /// Any snapshot with a trailer and without damage, complete or not. kInvalidArgument: its name
+  /// cannot be written down. Errors name it.
+  [[nodiscard]] static Result<std::shared_ptr<const SnapshotBase>> Open(const std::string& path);
+  /// kInvalidArgument: what is made from it needs pages and frames of its sizes.
+  [[nodiscard]] Status CheckSizes(uint64_t page_bytes, uint32_t frame_bytes) const;
+  /// Of the largest frame.
+  [[nodiscard]] uint32_t frame_bytes() const { return frame_bytes_; }
 
   /// What the new snapshot begins with: BaseLink, and the notice.
   [[nodiscard]] std::span<const std::byte> head() const { return head_; }
   [[nodiscard]] const Hash256& id() const { return id_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const SnapshotSource& source() const { return *source_; }
-  /// Whether the file at `path` is the base, or the base's.
-  [[nodiscard]] bool IsMadeOf(const std::string& path) const;
   /// Whether the base is found from a snapshot at `path`.
   [[nodiscard]] bool IsBeside(const std::string& path) const;
 
  private:
-  SnapshotBase(std::unique_ptr<SnapshotSource> source, std::string name, const Hash256& id)
-      : source_(std::move(source)), name_(std::move(name)), id_(id) {}
+  SnapshotBase(std::unique_ptr<SnapshotSource> source, std::string name, const Hash256& id);
   [[nodiscard]] Status MakeHead();
 
   std::unique_ptr<SnapshotSource> source_;
   std::string name_;
   Hash256 id_;
+  uint32_t frame_bytes_ = 0;
   std::vector<std::byte> head_;
 };
 
@@ -53,29 +56,26 @@ class SnapshotBase {
 struct FrameContent {
   PhysAddr phys;
   std::span<const std::byte> bytes;
-  std::span<const PageRun> runs;  ///< of these and other pages, by address
-  Hash256 hash{};                 ///< of the bytes
+  Hash256 hash{};  ///< of the bytes
 };
 
 /// For one thread.
 class BaseComparer {
  public:
   [[nodiscard]] static Result<BaseComparer> Create(std::shared_ptr<const SnapshotBase> base);
+  /// Memory of a comparer.
+  [[nodiscard]] static uint64_t MostBytes(const SnapshotBase& base);
 
-  /// The base's frame of that very memory, where its bytes are the same and so is what became of
-  /// each page. A base without hashes is read for it, where the checksums agree.
+  /// The base's frame of that very memory, where its bytes are the same. A base without hashes is
+  /// read for it, where the checksums agree, around the page cache.
   [[nodiscard]] std::optional<FrameReference> Find(const FrameContent& content);
 
  private:
-  BaseComparer(std::shared_ptr<const SnapshotBase> base, PlainReader reader)
-      : base_(std::move(base)), reader_(std::move(reader)) {}
-  [[nodiscard]] bool SameOutcomes(const FrameContent& content);
+  explicit BaseComparer(std::shared_ptr<const SnapshotBase> base) : base_(std::move(base)) {}
   [[nodiscard]] bool SameBytes(size_t frame, const FrameContent& content, uint32_t checksum);
 
   std::shared_ptr<const SnapshotBase> base_;
-  PlainReader reader_;
-  std::vector<PageLabel> then_;
-  std::vector<PageLabel> now_;
+  std::optional<PlainReader> reader_;  ///< of a base without hashes
 };
 
 }  // namespace kcoredump

@@ -73,12 +73,11 @@ class SnapshotEncoder : public BatchEncoder {
       return frame;
     }
     const Hash256 hash = options_.hashes ? Sha256(part.bytes) : Hash256();
-    const auto reference = comparer_ && batch.is_memory
-                               ? comparer_->Find({.phys = PhysAddr{batch.phys.value + at},
-                                                  .bytes = part.bytes,
-                                                  .runs = batch.runs,
-                                                  .hash = hash})
-                               : std::nullopt;
+    const auto reference =
+        comparer_ && batch.is_memory
+            ? comparer_->Find(
+                  {.phys = PhysAddr{batch.phys.value + at}, .bytes = part.bytes, .hash = hash})
+            : std::nullopt;
     if (reference) {
       Put(EncodeReference(*reference), out, frame);
       frame.flags = kReferencePiece;
@@ -110,7 +109,10 @@ class SnapshotEncoder : public BatchEncoder {
 class SnapshotEncoding : public ImageEncoding {
  public:
   SnapshotEncoding(const SnapshotEncodingOptions& options, ReadyFrame zero_frame)
-      : options_(options), zero_frame_(std::move(zero_frame)) {}
+      : options_(options),
+        zero_frame_(std::move(zero_frame)),
+        encoder_bytes_(CompressorBytes(options.level, options.frame_bytes) +
+                       (options.base != nullptr ? BaseComparer::MostBytes(*options.base) : 0)) {}
 
   ImageShape shape() const override { return ImageShape::kElf; }
   uint64_t unit_bytes() const override { return options_.frame_bytes; }
@@ -118,10 +120,7 @@ class SnapshotEncoding : public ImageEncoding {
     return (batch_bytes + options_.frame_bytes - 1) / options_.frame_bytes *
            (CompressedBound(options_.frame_bytes) + sizeof(Hash256));
   }
-  uint64_t encoder_bytes() const override {
-    return CompressorBytes(options_.level, options_.frame_bytes) +
-           (options_.base != nullptr ? options_.base->source().reader_bytes() : 0);
-  }
+  uint64_t encoder_bytes() const override { return encoder_bytes_; }
   Result<std::unique_ptr<BatchEncoder>> NewEncoder() const override {
     KCD_ASSIGN(FrameCompressor compressor, FrameCompressor::Create(options_.level));
     std::optional<BaseComparer> comparer;
@@ -136,6 +135,7 @@ class SnapshotEncoding : public ImageEncoding {
  private:
   SnapshotEncodingOptions options_;
   ReadyFrame zero_frame_;
+  uint64_t encoder_bytes_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "format/snapshot/reader.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -84,17 +85,20 @@ bool LooksLikeSnapshot(std::span<const std::byte> head) {
 
 Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string& path) {
   FileIds opened;
-  return OpenAfter(path, opened);
+  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenAfter(path, opened));
+  return std::shared_ptr<const SnapshotFile>(std::move(file));
 }
 
-Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::OpenAfter(const std::string& path,
-                                                                    FileIds& opened) {
-  KCD_ASSIGN(UniqueFd fd, OpenForReading(path));
+Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenAfter(const std::string& path,
+                                                              FileIds& opened) {
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe does not stop it
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0) return SystemError(path, errno);
+  if (!fd.valid() || fstat(fd.get(), &info) != 0) return SystemError(path, errno);
   if (!S_ISREG(info.st_mode)) {
     return MakeError(ErrorCode::kUnsupported, path + ": a snapshot must be a regular file");
   }
+  // Reading some files of /proc, which tell no size, changes something.
+  if (info.st_size == 0) return Corrupt(path + " is empty");
   const std::pair<uint64_t, uint64_t> id{info.st_dev, info.st_ino};
   if (std::find(opened.begin(), opened.end(), id) != opened.end()) {
     return Corrupt(path + " would be its own base");
@@ -116,7 +120,7 @@ Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::OpenAfter(const std::s
     }
   }
   if (file->link_) KCD_TRY(file->OpenBase(opened));
-  return std::shared_ptr<const SnapshotFile>(std::move(file));
+  return file;
 }
 
 /// Nothing is changed where the file does not begin with one.
@@ -137,33 +141,65 @@ Status SnapshotFile::LoadBaseLink() {
   return Corrupt("the file is cut off before its first frame");
 }
 
-/// The name is one of this very folder; IsBaseName saw to that.
+/// Beside the file as it was named, or, where that was a link or a descriptor, beside the file
+/// itself. The name leads to no other folder; IsBaseName saw to that.
+Result<std::string> SnapshotFile::FindBase() const {
+  const std::string named = FolderOf(path_) + link_->name;
+  struct stat info {};
+  // Looked at before anything is opened: opening a device may do something.
+  if (stat(named.c_str(), &info) == 0) {
+    if (S_ISREG(info.st_mode)) return named;
+    return Corrupt(named + " is not a regular file");
+  }
+  const int named_errno = errno;
+  const std::string real = FolderOf(PathOfDescriptor(fd_.get()));
+  const std::string beside = real + link_->name;
+  const bool looked_there = real.empty() || real == FolderOf(path_);
+  if (!looked_there && stat(beside.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return beside;
+  return SystemError("it needs its base beside it: " + (looked_there ? named : beside),
+                     named_errno);
+}
+
 Status SnapshotFile::OpenBase(FileIds& opened) {
   if (opened.size() > kMaxBases) {
     return MakeError(ErrorCode::kLimitExceeded,
                      path_ + ": more than " + std::to_string(kMaxBases) +
                          " snapshots, each made from the next; convert one of them");
   }
-  const std::string path = path_.substr(0, path_.find_last_of('/') + 1) + link_->name;
-  struct stat info {};
-  // Looked at first: opening a pipe would wait for a writer.
-  if (stat(path.c_str(), &info) != 0) {
-    return SystemError(path_ + " is incremental, and needs its base beside it: " + path, errno);
+  const auto open = [&]() -> Status {
+    KCD_ASSIGN(const std::string path, FindBase());
+    KCD_ASSIGN(const std::shared_ptr<SnapshotFile> base, OpenAfter(path, opened));
+    KCD_ASSIGN(const Hash256 id, base->Identity());
+    if (id != link_->id) {
+      return Corrupt(path + " is another snapshot than the one it was made from");
+    }
+    base->ForgetAllButFrames();
+    base_ = base;
+    return {};
+  };
+  if (Status opening = open(); !opening.ok()) {
+    return std::move(opening.error())
+        .WithContext(path_ + " is incremental, and its base cannot be used");
   }
-  const std::string cannot = path_ + " is incremental, and its base cannot be used";
-  if (!S_ISREG(info.st_mode)) return Corrupt(cannot + ": " + path + " is not a regular file");
-  auto base = OpenAfter(path, opened);
-  if (!base.ok()) return std::move(base.error()).WithContext(cannot);
-  base_ = std::move(base.value());
-  Status same = CheckBase();
-  if (!same.ok()) return std::move(same.error()).WithContext(cannot);
   return {};
 }
 
-Status SnapshotFile::CheckBase() const {
-  KCD_ASSIGN(const Hash256 id, base_->Identity());
-  if (id == link_->id) return {};
-  return Corrupt(base_->path() + " is another snapshot than the one it was made from");
+/// That is all that is read through it, and it may have 16 bases of many gigabytes.
+void SnapshotFile::ForgetAllButFrames() {
+  checksums_ = {};
+  trailer_.reset();
+}
+
+bool SnapshotFile::IsMadeOf(const std::string& path) const {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return false;
+  for (const SnapshotFile* file = this; file != nullptr; file = file->base_.get()) {
+    struct stat one {};
+    if (fstat(file->fd(), &one) == 0 && one.st_dev == info.st_dev && one.st_ino == info.st_ino) {
+      return true;
+    }
+  }
+  return false;
 }
 
 Result<Hash256> SnapshotFile::Identity() const {
@@ -180,6 +216,7 @@ Status SnapshotFile::CheckFirstFrame() const {
   KCD_ASSIGN(const size_t count, PreadUpTo(fd_.get(), bytes, data_offset_));
   const auto header = ParseFrameHeader(std::span(bytes).first(count));
   if (header.ok() && !header.value().skippable && header.value().content_bytes) return {};
+  if (link_) return Corrupt("its first frame is damaged");
   return MakeError(ErrorCode::kUnsupported,
                    header.ok()
                        ? "a zstd file, but not a snapshot: its first frame does not say how "
@@ -348,63 +385,78 @@ std::optional<uint32_t> SnapshotFile::TableChecksum(size_t index) const {
 
 Result<PlainReader> PlainReader::Create(std::shared_ptr<const SnapshotFile> file) {
   KCD_ASSIGN(FrameDecompressor decompressor, FrameDecompressor::Create());
-  const std::shared_ptr<const SnapshotFile> base = file->base();
-  PlainReader reader(std::move(file), std::move(decompressor));
-  if (base != nullptr) {
-    KCD_ASSIGN(PlainReader of_base, Create(base));
-    reader.base_ = std::make_unique<PlainReader>(std::move(of_base));
-  }
-  return reader;
+  return PlainReader(std::move(file), std::move(decompressor));
 }
 
 uint64_t PlainReader::MostBytes(const SnapshotFile& file) {
   uint64_t compressed = 0;
   uint64_t content = 0;
-  for (const FrameSpan& frame : file.frames()) {
-    compressed = std::max<uint64_t>(compressed, frame.compressed_bytes);
-    content = std::max<uint64_t>(content, frame.content_bytes);
+  for (const SnapshotFile* one = &file; one != nullptr; one = one->base().get()) {
+    for (const FrameSpan& frame : one->frames()) {
+      compressed = std::max<uint64_t>(compressed, frame.compressed_bytes);
+      content = std::max<uint64_t>(content, frame.content_bytes);
+    }
   }
-  return compressed + content + DecompressorBytes() +
-         (file.base() != nullptr ? MostBytes(*file.base()) : 0);
+  return compressed + content + DecompressorBytes();
 }
 
 PlainReader::PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor)
     : file_(std::move(file)), decompressor_(std::move(decompressor)) {}
 
+/// Whatever became of the base since: what is not what was referred to is damage.
 Result<std::span<const std::byte>> PlainReader::Load(const FrameSpan& frame) {
   if (loaded_ == &frame) return std::span<const std::byte>(content_);
   loaded_ = nullptr;
-  compressed_.resize(frame.compressed_bytes);
-  KCD_TRY(PreadExactly(file_->fd(), compressed_, frame.file_offset));
-  KCD_TRY(DecodeReference(compressed_) ? LoadReferred(frame) : LoadData(frame));
+  referred_hash_.reset();
+  KCD_TRY(LoadCompressed({file_.get(), &frame}));
+  KCD_ASSIGN(const Place place, Follow({file_.get(), &frame}));
+  Status unpacked = Unpack(*place.frame);
+  if (unpacked.ok() && referred_hash_ && Sha256(content_) != *referred_hash_) {
+    unpacked = Corrupt("it has not the content that was referred to");
+  }
+  if (!unpacked.ok() && place.file != file_.get()) {
+    return std::move(unpacked.error())
+        .WithContext("the frame at " + Hex(frame.file_offset) + ", which " + place.file->path() +
+                     " has");
+  }
+  KCD_TRY(std::move(unpacked));
   loaded_ = &frame;
   return std::span<const std::byte>(content_);
 }
 
-/// Whatever became of the base since: what is not what was referred to is damage.
-Status PlainReader::LoadReferred(const FrameSpan& frame) {
-  const std::string where = "the frame at " + Hex(frame.file_offset);
-  const FrameReference reference = DecodeReference(compressed_).value_or(FrameReference());
-  if (base_ == nullptr) return Corrupt(where + " refers to a base, and the snapshot has none");
-  const SnapshotFile& base = *file_->base();
-  const std::string there =
-      where + ", which is frame " + std::to_string(reference.frame) + " of " + base.path();
-  if (reference.frame >= base.frames().size()) return Corrupt(there + ", is beyond its end");
-  const FrameSpan& target = base.frames()[reference.frame];
-  if (reference.content_bytes != frame.content_bytes ||
-      target.content_bytes != frame.content_bytes) {
-    return Corrupt(there + ", has another size there");
-  }
-  auto content = base_->Load(target);
-  if (!content.ok()) return std::move(content.error()).WithContext(there);
-  if (Sha256(content.value()) != reference.hash) {
-    return Corrupt(there + ", has not the content that was referred to");
-  }
-  content_.assign(content.value().begin(), content.value().end());
-  return {};
+Status PlainReader::LoadCompressed(const Place& place) {
+  compressed_.resize(place.frame->compressed_bytes);
+  return uncached_ ? uncached_->ReadExactly(compressed_, place.frame->file_offset)
+                   : PreadExactly(place.file->fd(), compressed_, place.frame->file_offset);
 }
 
-Status PlainReader::LoadData(const FrameSpan& frame) {
+/// From base to base, as long as what is found refers to the next; they are at most kMaxBases.
+Result<PlainReader::Place> PlainReader::Follow(Place place) {
+  const std::string where = "the frame at " + Hex(place.frame->file_offset);
+  while (const auto reference = DecodeReference(compressed_)) {
+    const std::string there =
+        where + " refers to frame " + std::to_string(reference->frame) + " of its base";
+    if (referred_hash_ && *referred_hash_ != reference->hash) {
+      return Corrupt(there + ", which refers to another content");
+    }
+    referred_hash_ = reference->hash;
+    const SnapshotFile* base = place.file->base().get();
+    if (base == nullptr) return Corrupt(there + ", and the snapshot has none");
+    if (reference->frame >= base->frames().size()) return Corrupt(there + ", beyond its end");
+    const FrameSpan* target = &base->frames()[reference->frame];
+    if (reference->content_bytes != place.frame->content_bytes ||
+        target->content_bytes != place.frame->content_bytes) {
+      return Corrupt(there + ", which has another size");
+    }
+    place = {base, target};
+    if (Status read = LoadCompressed(place); !read.ok()) {
+      return std::move(read.error()).WithContext(there);
+    }
+  }
+  return place;
+}
+
+Status PlainReader::Unpack(const FrameSpan& frame) {
   // The frame's own word before anything is allocated: a seek table may promise a bomb.
   const auto header = ParseFrameHeader(compressed_);
   if (!header.ok() || header.value().content_bytes != frame.content_bytes) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash256.h"
+#include "base/uncached_reader.h"
 #include "base/unique_fd.h"
 #include "format/codec.h"
 #include "format/snapshot/format.h"
@@ -57,13 +59,15 @@ class SnapshotFile {
   [[nodiscard]] const std::shared_ptr<const SnapshotFile>& base() const { return base_; }
   /// SHA-256 of the trailer's payload, which knows every frame. kCorrupt: there is no trailer.
   [[nodiscard]] Result<Hash256> Identity() const;
+  /// Whether it would be lost with the file at `path`: that is it, or its base, or the base's.
+  [[nodiscard]] bool IsMadeOf(const std::string& path) const;
 
  private:
   /// Those that were opened for the one at hand: no base may be made from itself.
   using FileIds = std::vector<std::pair<uint64_t, uint64_t>>;  // device, inode
 
-  [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> OpenAfter(
-      const std::string& path, FileIds& opened);
+  [[nodiscard]] static Result<std::shared_ptr<SnapshotFile>> OpenAfter(const std::string& path,
+                                                                       FileIds& opened);
   SnapshotFile(std::string path, UniqueFd fd, uint64_t file_bytes)
       : path_(std::move(path)), fd_(std::move(fd)), file_bytes_(file_bytes) {}
   [[nodiscard]] Status LoadSeekTable();
@@ -74,7 +78,8 @@ class SnapshotFile {
   [[nodiscard]] Status CheckFirstFrame() const;
   [[nodiscard]] Status LoadBaseLink();
   [[nodiscard]] Status OpenBase(FileIds& opened);
-  [[nodiscard]] Status CheckBase() const;
+  [[nodiscard]] Result<std::string> FindBase() const;
+  void ForgetAllButFrames();
 
   std::string path_;
   UniqueFd fd_;
@@ -90,29 +95,41 @@ class SnapshotFile {
   std::shared_ptr<const SnapshotFile> base_;
 };
 
-/// Reads the uncompressed image at random, one frame kept. For one thread.
+/// Reads the uncompressed image at random, one frame kept, whichever of its bases has it. For one
+/// thread.
 class PlainReader {
  public:
   [[nodiscard]] static Result<PlainReader> Create(std::shared_ptr<const SnapshotFile> file);
+  /// From now on nothing of the file stays in the page cache. Not for incremental ones.
+  void ReadAroundPageCache() { uncached_.emplace(file_->fd()); }
 
   /// Fills as much of `out` as the image has. kCorrupt names the damaged frame.
   [[nodiscard]] Result<size_t> ReadAt(uint64_t plain_offset, std::span<std::byte> out);
   /// The whole content of a frame, valid until the next call. What the base has is held against
   /// its hash.
   [[nodiscard]] Result<std::span<const std::byte>> Load(const FrameSpan& frame);
+  /// Of the frame that Load gave last, where the base has it: the content's.
+  [[nodiscard]] const std::optional<Hash256>& referred_hash() const { return referred_hash_; }
   /// Memory of a reader, once it has read the largest frames.
   [[nodiscard]] static uint64_t MostBytes(const SnapshotFile& file);
 
  private:
   PlainReader(std::shared_ptr<const SnapshotFile> file, FrameDecompressor decompressor);
-  [[nodiscard]] Status LoadData(const FrameSpan& frame);
-  [[nodiscard]] Status LoadReferred(const FrameSpan& frame);
+  /// A frame of the file or of one of its bases.
+  struct Place {
+    const SnapshotFile* file = nullptr;
+    const FrameSpan* frame = nullptr;
+  };
+  [[nodiscard]] Status LoadCompressed(const Place& place);
+  [[nodiscard]] Result<Place> Follow(Place place);
+  [[nodiscard]] Status Unpack(const FrameSpan& frame);
 
-  std::unique_ptr<PlainReader> base_;  ///< of an incremental snapshot
   std::shared_ptr<const SnapshotFile> file_;
+  std::optional<UncachedReader> uncached_;
   FrameDecompressor decompressor_;
   std::vector<std::byte> compressed_;
   std::vector<std::byte> content_;
+  std::optional<Hash256> referred_hash_;
   const FrameSpan* loaded_ = nullptr;
 };
 

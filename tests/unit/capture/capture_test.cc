@@ -399,7 +399,7 @@ TEST_F(CaptureTest, OptionsThatMakeNoSenseAreRefusedAndLeaveNothing) {
   };
   EXPECT_TRUE(refused([](CaptureOptions& o) { o.level = MaxLevel() + 1; }));
   EXPECT_TRUE(refused([](CaptureOptions& o) { o.level = MinLevel() - 1; }));
-  EXPECT_TRUE(refused([](CaptureOptions& o) { o.frame_bytes = 0; }));
+  EXPECT_TRUE(refused([](CaptureOptions& o) { o.frame_bytes = 1; }));
   EXPECT_TRUE(refused([](CaptureOptions& o) { o.frame_bytes = 5000; }));
   EXPECT_TRUE(refused([](CaptureOptions& o) { o.frame_bytes = 2 << 20; }));
   EXPECT_TRUE(refused([](CaptureOptions& o) { o.retries = kMaxRetries + 1; }));

@@ -130,7 +130,7 @@ TEST_F(IncrementalSnapshot, AFrameOfTheBaseThatChangedIsAHoleAndNeverOtherBytes)
   size_t at = base_.frames[0].size() + base_.frames[1].size() / 2;
   changed[at] ^= std::byte{1};
   test::WriteFile(dir_.Path("base"), changed);
-  EXPECT_NE(SaidOf("new").find("which is frame 1 of " + dir_.Path("base")), std::string::npos);
+  EXPECT_NE(SaidOf("new").find(", which " + dir_.Path("base") + " has"), std::string::npos);
   EXPECT_LT(RightPages(dir_.Path("new")), test::kLowRamBytes / kPage);
 }
 
@@ -147,7 +147,7 @@ TEST_F(IncrementalSnapshot, AReferenceBeyondTheBasesEnd) {
     FrameReference reference = Reference(1);
     reference.frame = frame;
     raw_.Refer(1, reference);
-    EXPECT_NE(Said().find("is beyond its end"), std::string::npos);
+    EXPECT_NE(Said().find(", beyond its end"), std::string::npos);
   }
 }
 
@@ -155,7 +155,7 @@ TEST_F(IncrementalSnapshot, AReferenceToAFrameOfAnotherSize) {
   FrameReference reference = Reference(1);
   reference.frame = static_cast<uint32_t>(base_.frames.size() - 1);
   raw_.Refer(1, reference);
-  EXPECT_NE(Said().find("has another size there"), std::string::npos);
+  EXPECT_NE(Said().find("which has another size"), std::string::npos);
 }
 
 TEST_F(IncrementalSnapshot, AReferenceThatSpeaksOfAnotherSizeThanTheTable) {
@@ -163,7 +163,7 @@ TEST_F(IncrementalSnapshot, AReferenceThatSpeaksOfAnotherSizeThanTheTable) {
     FrameReference reference = Reference(1);
     reference.content_bytes = bytes;
     raw_.Refer(1, reference);
-    EXPECT_NE(Said().find("has another size there"), std::string::npos);
+    EXPECT_NE(Said().find("which has another size"), std::string::npos);
   }
 }
 
@@ -178,7 +178,7 @@ TEST_F(IncrementalSnapshot, AReferenceInASnapshotWithoutABase) {
   raw_.head.clear();
   raw_.trailer_flags = 0;
   raw_.trailer_more.clear();
-  EXPECT_NE(Said().find("refers to a base, and the snapshot has none"), std::string::npos);
+  EXPECT_NE(Said().find("of its base, and the snapshot has none"), std::string::npos);
 }
 
 TEST_F(IncrementalSnapshot, ATrailerThatSpeaksOfAnotherBase) {
@@ -189,6 +189,29 @@ TEST_F(IncrementalSnapshot, ATrailerThatSpeaksOfAnotherBase) {
 TEST_F(IncrementalSnapshot, ATrailerWithMoreReferencesThanFrames) {
   test::Poke(raw_.trailer_more, sizeof(Hash256), uint32_t{0xffffffff});
   EXPECT_NE(Said().find("more references than frames"), std::string::npos);
+}
+
+TEST_F(IncrementalSnapshot, ATrailerThatCountsOtherReferences) {
+  test::Poke(raw_.trailer_more, sizeof(Hash256), uint32_t{0});
+  EXPECT_NE(Said().find("the trailer counts 0 frames that the base has"), std::string::npos);
+}
+
+TEST_F(IncrementalSnapshot, AReferenceToAReferenceToAnotherContent) {
+  RawSnapshot below = RawSnapshot::On(base_, "base");
+  FrameReference reference = Reference(1);
+  reference.frame = 2;
+  reference.hash[0] ^= std::byte{1};
+  below.Refer(1, reference);
+  test::WriteFile(dir_.Path("below"), below.Build());
+  raw_.trailer_more.clear();
+  raw_.SetBase({.name = "below", .id = below.Identity()});
+  EXPECT_NE(Said().find("which refers to another content"), std::string::npos);
+}
+
+TEST_F(IncrementalSnapshot, ABaseThatTellsNoSize) {
+  ASSERT_EQ(symlink("/proc/self/status", dir_.Path("proc").c_str()), 0);
+  Link("proc");
+  EXPECT_NE(Said().find("proc is empty"), std::string::npos);
 }
 
 TEST_F(IncrementalSnapshot, ItsOwnBase) {
