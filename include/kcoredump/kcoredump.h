@@ -347,7 +347,7 @@ typedef struct kcd_progress {
   uint64_t compressed_bytes;
   uint64_t hole_pages;
   double seconds; /**< since the start */
-  uint32_t phase; /**< 0 preparing, 1 reading, 2 finishing */
+  uint32_t phase; /**< 0 preparing, 1 reading, 2 finishing, 3 reading a sample again */
   uint32_t reserved;
 } kcd_progress;
 
@@ -384,6 +384,13 @@ typedef struct kcd_capture_options {
   uint32_t force;   /**< not 0: replace an existing output */
   /** Not 0: only what is neither free, nor cache, nor a process's. */
   uint32_t only_kernel;
+  /** A snapshot, beside which the output, a snapshot, then opens: what is the same in it is left
+   * out. NULL: all is written. */
+  const char* base;
+  uint64_t smear_pages; /**< of a sample that is read again at the end and compared; 0: none */
+  uint64_t max_bytes_per_second; /**< read; 0: no limit */
+  uint32_t hashes; /**< not 0: keep each frame's SHA-256, so that as a `base` it is not read */
+  uint32_t volatile_first; /**< not 0: what changes most is read first */
 } kcd_capture_options;
 
 enum kcd_capture_status {

@@ -65,7 +65,27 @@ Result<CaptureOptions> ToOptions(const kcd_capture_options& asked) {
   if (asked.level != 0) options.level = asked.level;
   options.threads = asked.threads;
   options.force = asked.force != 0;
+  if (asked.base != nullptr) options.base = asked.base;
+  options.smear_pages = asked.smear_pages;
+  options.max_bytes_per_second = asked.max_bytes_per_second;
+  options.hashes = asked.hashes != 0;
+  if (asked.volatile_first != 0) options.order = CaptureOrder::kVolatile;
   return options;
+}
+
+/// As the header numbers them.
+uint32_t PhaseNumber(CapturePhase phase) {
+  switch (phase) {
+    case CapturePhase::kPreparing:
+      return 0;
+    case CapturePhase::kReading:
+      return 1;
+    case CapturePhase::kFinishing:
+      return 2;
+    case CapturePhase::kComparing:
+      return 3;
+  }
+  return 0;
 }
 
 void Tell(const CaptureProgress& now, const kcd_capture_options& asked, std::atomic<bool>& cancel) {
@@ -76,7 +96,7 @@ void Tell(const CaptureProgress& now, const kcd_capture_options& asked, std::ato
                                 .compressed_bytes = now.compressed_bytes,
                                 .hole_pages = now.hole_pages,
                                 .seconds = now.seconds,
-                                .phase = static_cast<uint32_t>(now.phase),
+                                .phase = PhaseNumber(now.phase),
                                 .reserved = 0};
     asked.on_progress(&progress, asked.user);
   }

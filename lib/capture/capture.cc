@@ -87,6 +87,9 @@ Status CheckOptions(const CaptureOptions& options) {
   if (options.retries > kMaxRetries) {
     return invalid("at most " + std::to_string(kMaxRetries) + " retries");
   }
+  if (options.smear_pages > kMostSmearPages) {
+    return invalid("a smear's sample has at most " + Grouped(kMostSmearPages) + " pages");
+  }
   if (!(options.stall_timeout_seconds > 0)) return invalid("the stall timeout must be above 0");
   return {};
 }

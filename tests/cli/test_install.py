@@ -188,6 +188,8 @@ events = []
 done = kcoredump.capture(sys.argv[2] + "3", sys.argv[1], exclude="zero", only_ranges=[(0x2000, 0x4000)],
                          on_event=events.append)
 print(done.report["pages"]["read"], done.report["pages"]["excluded"], events[0]["event"], events[-1]["status"])
+again = kcoredump.capture(sys.argv[2] + "4", sys.argv[1], base=done.output)
+print(again.report["base"]["name"])
 def fail(done, total): raise ValueError("mine")
 try:
     kcoredump.capture(sys.argv[2] + "2", sys.argv[1], threads=1, on_progress=fail)
@@ -201,7 +203,7 @@ except ValueError as error:
         self.assertEqual(wanted, lines[:3])
         self.assertIn("not-found 0x0", lines)
         self.assertIn("elf True", lines)
-        self.assertEqual(["complete 4 True", "1 3 start complete", "mine"], lines[-3:])
+        self.assertEqual(["complete 4 True", "1 3 start complete", "x.elf.zst3", "mine"], lines[-4:])
 
     def test_drgn_reads_without_debuginfo(self):
         if subprocess.run([DEBIAN_PYTHON, "-c", "import drgn"], capture_output=True, check=False).returncode != 0:

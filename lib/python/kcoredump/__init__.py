@@ -301,9 +301,11 @@ def open(path=None):  # pylint: disable=redefined-builtin
 
 
 def capture(output=None, source=None, *, format=None, codec=None, level=0, threads=0, force=False,  # pylint: disable=redefined-builtin
-            exclude=None, only_kernel=False, only_ranges=(), on_progress=None, on_event=None):
+            exclude=None, only_kernel=False, only_ranges=(), base=None, hashes=False, smear_pages=0,
+            max_bytes_per_second=0, volatile_first=False, on_progress=None, on_event=None):
     """Capture `source` (default: the live kernel) and return a Capture. `exclude` is as --exclude
-    takes it; `only_ranges` are (begin, end) of physical addresses. `on_progress(done, total)`
+    takes it; `only_ranges` are (begin, end) of physical addresses. `base`, `hashes`, `smear_pages`,
+    `max_bytes_per_second` and `volatile_first` are --base, --hashes, --smear, --max-rate and --order volatile. `on_progress(done, total)`
     is called some ten times a second, in a thread of the capture's; when it returns True, or raises, the capture ends as
     partial, and what it raised is raised again. `on_event(dict)` is told what `capture --events`
     writes, and may do the same."""
@@ -333,10 +335,12 @@ def capture(output=None, source=None, *, format=None, codec=None, level=0, threa
     ranges = (_abi.Range * len(only_ranges))(*only_ranges)
     options.only_ranges, options.only_range_count = ranges, len(only_ranges)
     for name, value in (("source", source), ("output", output), ("format", format), ("codec", codec),
-                        ("exclude", exclude)):
+                        ("exclude", exclude), ("base", base)):
         setattr(options, name, None if value is None else os.fsencode(value))
     options.level, options.threads = level, threads
     options.force, options.only_kernel = int(force), int(only_kernel)
+    options.hashes, options.volatile_first = int(hashes), int(volatile_first)
+    options.smear_pages, options.max_bytes_per_second = smear_pages, max_bytes_per_second
     options.on_progress, options.on_event, options.cancelled = progress, event, cancelled
     done, failed = [], []
 

@@ -92,7 +92,8 @@ class CaptureOptions(Structure):
                 ("only_ranges", POINTER(Range)), ("only_range_count", c_size_t),
                 ("on_progress", PROGRESS), ("on_event", EVENT), ("cancelled", CANCELLED), ("user", c_void_p),
                 ("level", c_int32), ("threads", c_uint32), ("force", c_uint32),
-                ("only_kernel", c_uint32)]
+                ("only_kernel", c_uint32), ("base", c_char_p), ("smear_pages", c_uint64),
+                ("max_bytes_per_second", c_uint64), ("hashes", c_uint32), ("volatile_first", c_uint32)]
 
 
 lib = ctypes.CDLL("libkcoredump.so.0")

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -424,6 +425,68 @@ TEST(CAbi, CaptureOfARangeWithoutZeroPages) {
   options.exclude = nullptr;
   options.only_ranges = nullptr;
   EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+}
+
+TEST(CAbi, CaptureWithABase) {
+  const test::MemoryFile file(test::SmallCore().Build());
+  const test::TempDir folder;
+  const std::string source = file.path();
+  const std::string old = folder.Path("old.elf.zst");
+  const std::string output = folder.Path("new.elf.zst");
+  Told told;
+  kcd_capture_report* report = nullptr;
+  kcd_error error = NoError();
+  kcd_capture_options options = OptionsFor(source, old, &told);
+  options.hashes = 1;
+  ASSERT_EQ(kcd_capture(&options, &report, &error), KCD_OK) << error.message;
+  kcd_capture_report_free(report);
+  options = OptionsFor(source, output, &told);
+  options.base = old.c_str();
+  ASSERT_EQ(kcd_capture(&options, &report, &error), KCD_OK) << error.message;
+  EXPECT_NE(std::string(kcd_capture_report_json(report)).find("\"name\": \"old.elf.zst\""),
+            std::string::npos);
+  kcd_capture_report_free(report);
+  std::filesystem::remove(old);
+  kcd_image* image = nullptr;
+  EXPECT_EQ(kcd_open(output.c_str(), &image, &error), KCD_E_NOT_FOUND);
+  EXPECT_NE(std::string(error.message).find("needs its base beside it: " + old), std::string::npos);
+}
+
+TEST(CAbi, WhatOnlyALiveKernelHasIsRefusedOfADump) {
+  const test::MemoryFile file(test::SmallCore().Build());
+  const test::TempDir folder;
+  const std::string source = file.path();
+  const std::string output = folder.Path("x.elf.zst");
+  Told told;
+  kcd_capture_report* report = nullptr;
+  kcd_error error = NoError();
+  kcd_capture_options options = OptionsFor(source, output, &told);
+  options.volatile_first = 1;
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+  EXPECT_NE(std::string(error.message).find("live kernel"), std::string::npos) << error.message;
+  options.volatile_first = 0;
+  options.smear_pages = 4;
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+  EXPECT_NE(std::string(error.message).find("live kernel"), std::string::npos) << error.message;
+  options.smear_pages = UINT64_MAX;
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_E_INVALID);
+  EXPECT_NE(std::string(error.message).find("at most 100,000"), std::string::npos) << error.message;
+}
+
+/// A caller of the first version knows nothing of what came after.
+TEST(CAbi, ShorterOptionsAreThoseOfAnOlderHeader) {
+  const test::MemoryFile file(test::SmallCore().Build());
+  const test::TempDir folder;
+  const std::string source = file.path();
+  const std::string output = folder.Path("x.elf.zst");
+  Told told;
+  kcd_capture_report* report = nullptr;
+  kcd_error error = NoError();
+  kcd_capture_options options = OptionsFor(source, output, &told);
+  options.size = offsetof(kcd_capture_options, base);
+  options.base = "beyond the caller's struct";
+  EXPECT_EQ(kcd_capture(&options, &report, &error), KCD_OK) << error.message;
+  kcd_capture_report_free(report);
 }
 
 TEST(CAbi, ACancelledCaptureIsPartialOrAnErrorAndPublishesNothingWhole) {
