@@ -67,15 +67,13 @@ void FuzzElf(std::span<const std::byte> input) {
 }
 
 /// Everything a user may do with a file of any format.
-void FuzzImage(std::span<const std::byte> input) {
-  static MemoryFile file;
-  file.Set(input);
-  const auto info = Describe(file.path());
+void UseFile(const std::string& path) {
+  const auto info = Describe(path);
   if (info.ok()) {
     (void)ToText(info.value());
     (void)ToJson(info.value());
   }
-  if (auto memory = Memory::Open(file.path()); memory.ok()) {
+  if (auto memory = Memory::Open(path); memory.ok()) {
     auto reader = memory.value().NewReader();
     Require(reader.ok(), "an open image gives readers");
     std::vector<std::byte> out(8 * kPage);
@@ -83,11 +81,17 @@ void FuzzImage(std::span<const std::byte> input) {
     (void)reader.value().Read(PhysAddr{0x11000}, out);
     (void)reader.value().Read(VirtAddr{kImageBase - 7}, out);
   }
-  const auto report = Verify(file.path(), OneThread());
+  const auto report = Verify(path, OneThread());
   if (!report.ok()) return;
   (void)ToText(report.value());
   if (!report.value().complete) return;
   Require(info.ok() || !report.value().damage.empty(), "what cannot be opened is not sound");
+}
+
+void FuzzImage(std::span<const std::byte> input) {
+  static MemoryFile file;
+  file.Set(input);
+  UseFile(file.path());
 }
 
 /// The input as the ranges beside a raw image.
@@ -163,6 +167,36 @@ void FuzzTrailer(std::span<const std::byte> input) {
     end = run.first.address + run.pages * trailer.value().page_bytes;
   }
   FuzzImage(forged.Build());
+}
+
+/// A sample, and what is made from it, with its base beside it.
+struct IncrementalSample {
+  TempDir folder;
+  RawSnapshot base = SampleSnapshot();
+  RawSnapshot made = RawSnapshot::On(base, "base");
+  IncrementalSample() { WriteFile(folder.Path("base"), base.Build()); }
+};
+
+/// The input as what stands in the place of frames that the base has.
+void FuzzReferences(std::span<const std::byte> input) {
+  static const IncrementalSample sample;
+  RawSnapshot forged = sample.made;
+  for (size_t i = 1; i < forged.frames.size() && !input.empty(); ++i) {
+    const auto frame = input.first(std::min(input.size(), kReferenceBytes));
+    forged.frames[i].assign(frame.begin(), frame.end());
+    forged.entries[i].compressed_bytes = static_cast<uint32_t>(frame.size());
+    input = input.subspan(frame.size());
+  }
+  WriteFile(sample.folder.Path("new"), forged.Build());
+  UseFile(sample.folder.Path("new"));
+}
+
+std::vector<Bytes> ReferenceSeeds() {
+  Bytes references;
+  for (const Bytes& frame : RawSnapshot::On(SampleSnapshot(), "base").frames) {
+    if (DecodeReference(frame)) references.insert(references.end(), frame.begin(), frame.end());
+  }
+  return {references};
 }
 
 std::vector<Bytes> ElfSeeds() {
@@ -288,6 +322,7 @@ constexpr std::array kTargets = {
     FuzzTarget{.name = "iomem", .run = FuzzIomem, .seeds = IomemSeeds},
     FuzzTarget{.name = "vmcoreinfo", .run = FuzzVmcoreinfo, .seeds = VmcoreinfoSeeds},
     FuzzTarget{.name = "trailer", .run = FuzzTrailer, .seeds = TrailerSeeds},
+    FuzzTarget{.name = "references", .run = FuzzReferences, .seeds = ReferenceSeeds},
     FuzzTarget{.name = "code", .run = FuzzCode, .seeds = CodeSeeds},
     FuzzTarget{.name = "packets", .run = FuzzPackets, .seeds = PacketSeeds},
 };
