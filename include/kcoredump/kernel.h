@@ -27,6 +27,9 @@ struct KernelOptions {
   size_t cache_bytes = kDefaultCacheBytes;
 };
 
+/// Most notes that are held of one question: a forged image has a million things to complain of.
+inline constexpr size_t kMostNotes = 10'000;
+
 /// What weakens an answer. Part of every answer about kernel structures.
 struct Findings {
   /// Types, members or symbols that this kernel lacks and what that cost; damaged lists; missing
@@ -35,9 +38,11 @@ struct Findings {
   /// Something is missing from the answer for memory was missing or damaged.
   bool incomplete = false;
 
-  void Add(std::string note) { notes.push_back(std::move(note)); }
+  void Add(std::string note) {
+    if (notes.size() < kMostNotes) notes.push_back(std::move(note));
+  }
   void Lost(std::string note) {
-    notes.push_back(std::move(note));
+    Add(std::move(note));
     incomplete = true;
   }
 };

@@ -7,14 +7,16 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/try.h"
+#include "kcoredump/kernel.h"
 
 namespace kcoredump {
 
 void LimitNotes(std::vector<std::string>& notes) {
   if (notes.size() <= kMaxStructureNotes) return;
   const size_t more = notes.size() - kMaxStructureNotes;
+  const std::string at_least = notes.size() < kMostNotes ? "" : "at least ";
   notes.resize(kMaxStructureNotes);
-  notes.push_back("… and " + std::to_string(more) + " more of the kind");
+  notes.push_back("… and " + at_least + std::to_string(more) + " more of the kind");
 }
 
 Result<Layout> Layout::Of(const TypeCatalog& types, std::string type) {

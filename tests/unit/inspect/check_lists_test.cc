@@ -101,6 +101,20 @@ class CheckListsTest : public testing::Test {
   std::vector<std::string> unchecked_;
 };
 
+/// What a forged image has to complain of is without end, what is held of it is not.
+TEST_F(CheckListsTest, AMillionComplaintsAreNotHeld) {
+  const auto found = Run([](const CheckSources&, CheckLog& log) {
+    for (int i = 0; i < 1'000'000; ++i) {
+      log.Unchecked(std::to_string(i));
+      log.Find({});
+    }
+    EXPECT_EQ(log.summary().findings, 1'000'000U);
+  });
+  EXPECT_EQ(found.size(), kMaxFindingsOfCheck);
+  EXPECT_EQ(unchecked_.size(), kMaxUncheckedOfCheck + 1);
+  EXPECT_TRUE(Says("and more of the kind"));
+}
+
 TEST_F(CheckListsTest, ModulesOfBothListsAreQuietAndWhatIsMissingIsSaid) {
   List(0);
   List(1);
