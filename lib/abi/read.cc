@@ -11,7 +11,7 @@
 #include "base/try.h"
 #include "base/zero.h"
 #include "inspect/session.h"
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "source/range_reader.h"
 
 struct kcd_reader {

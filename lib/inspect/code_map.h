@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/range.h"
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "symbol/modules.h"
 
 namespace kcoredump {

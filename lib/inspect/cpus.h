@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "inspect/session.h"
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "kcoredump/inspect.h"
 #include "kernel/arch.h"
 #include "source/memory_source.h"

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/try.h"
 #include "inspect/session.h"
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {

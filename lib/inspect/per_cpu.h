@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 
 namespace kcoredump {
 

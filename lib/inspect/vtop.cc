@@ -7,7 +7,7 @@
 #include "base/try.h"
 #include "inspect/session.h"
 #include "inspect/table.h"
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "kcoredump/text.h"
 
 namespace kcoredump {

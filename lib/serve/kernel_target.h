@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "inspect/session.h"
-#include "inspect/task_stack.h"
+#include "inspect/task/task_stack.h"
 #include "kcoredump/serve.h"
 #include "kcoredump/tasks.h"
 #include "serve/debug_target.h"

@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "inspect/search_pattern.h"
+#include "inspect/search/search_pattern.h"
 #include "kcoredump/search.h"
 #include "support/elf_builder.h"
 #include "support/files.h"

@@ -26,8 +26,8 @@ RESERVED = [
     ("openssl/*", "lib/base/hash256*"),
     ("zlib.h", "lib/format/codec*"), ("lzma.h", "lib/format/codec*"),
     ("lzo/*", "lib/format/codec*"), ("snappy*.h", "lib/format/codec*"),
-    ("bpf/*", "lib/symbol/*"), ("capstone/*", "lib/inspect/disassembler*"), ("CLI/*", "cmd/*"),
-    ("fuse*", "lib/serve/mount_fuse*"), ("png.h", "lib/inspect/map_png*"),
+    ("bpf/*", "lib/symbol/*"), ("capstone/*", "lib/inspect/code/disassembler*"), ("CLI/*", "cmd/*"),
+    ("fuse*", "lib/serve/mount_fuse*"), ("png.h", "lib/inspect/picture/map_png*"),
 ]
 CMD_SYSTEM_FOLDERS = {"sys", "linux", "asm", "CLI"}
 

@@ -15,7 +15,7 @@
 #include "format/raw/format.h"
 #include "format/snapshot/format.h"
 #include "format/snapshot/reader.h"
-#include "inspect/disassembler.h"
+#include "inspect/code/disassembler.h"
 #include "kcoredump/inspect.h"
 #include "kernel/vmcoreinfo.h"
 #include "serve/gdb_stub.h"

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "inspect/tasks.h"
+#include "inspect/task/tasks.h"
 #include "support/btf_builder.h"
 #include "support/fake_view.h"
 
