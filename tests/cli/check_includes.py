@@ -274,7 +274,7 @@ FORGERIES = [
     ("lib/format/reader.cc", SPDX + "#include <zstd.h>\n", "<zstd.h> is for lib/format/codec*"),
     ("lib/capture/c.cc", "#include <xxhash.h>\n", "<xxhash.h> is for lib/format/codec*"),
     ("lib/base/a.cc", "#include <CLI/CLI.hpp>\n", "<CLI/CLI.hpp> is for cmd/* alone"),
-    ("lib/inspect/i.cc", "#include <capstone/capstone.h>\n", "is for lib/inspect/disassembler*"),
+    ("lib/inspect/i.cc", "#include <capstone/capstone.h>\n", "is for lib/inspect/code/disassembler*"),
     ("cmd/main.cc", '#include "base/a.h"\n', "cmd must not include base/a.h"),
     ("cmd/main.cc", "#include <nlohmann/json.hpp>\n", "cmd must not include <nlohmann/json.hpp>"),
     ("include/kcoredump/a.h", "#include <unistd.h>\n", "public header must not include <unistd.h>"),
