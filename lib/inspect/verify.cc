@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/try.h"
 #include "format/registry.h"
+#include "format/snapshot/plain_reader.h"
 #include "format/snapshot/reader.h"
 #include "inspect/parallel_steps.h"
 #include "inspect/verify_pages.h"

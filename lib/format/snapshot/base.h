@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/hash256.h"
+#include "format/snapshot/plain_reader.h"
 #include "format/snapshot/reader.h"
 #include "kcoredump/capture.h"
 

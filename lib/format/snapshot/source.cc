@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/try.h"
 #include "format/plain_source.h"
+#include "format/snapshot/plain_reader.h"
 #include "format/snapshot/reader.h"
 #include "source/safe_copy.h"
 

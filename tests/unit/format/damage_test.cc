@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "format/registry.h"
+#include "format/snapshot/plain_reader.h"
 #include "format/snapshot/reader.h"
 #include "kcoredump/inspect.h"
 #include "support/elf_builder.h"

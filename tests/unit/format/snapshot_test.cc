@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "format/snapshot/plain_reader.h"
 #include "format/snapshot/reader.h"
 #include "format/snapshot/writer.h"
 #include "source/range_reader.h"
