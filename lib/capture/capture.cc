@@ -249,6 +249,7 @@ std::vector<std::string> WritableFormats() {
 
 std::vector<std::string> Codecs() {
   std::vector<std::string> names;
+  names.reserve(kPageCodecs.size() + 1);
   for (const PageCodec codec : kPageCodecs) names.emplace_back(PageCodecName(codec));
   names.emplace_back(kNoCodec);
   return names;
