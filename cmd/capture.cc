@@ -11,16 +11,20 @@ void AddCapture(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<CaptureArguments>();
   CaptureOptions& options = arguments->options;
   options.arguments = context.arguments;
+  options.format.clear();
   CLI::App* command = app.add_subcommand("capture", "Capture memory into a snapshot");
   command->footer(
-      "The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it.\n\n"
+      "The snapshot is a zstd stream of an ELF core: `zstd -dc FILE` unpacks it, but for one with\n"
+      "a --base: `kcoredump convert` makes a whole one of that.\n\n"
       "A live capture is never one instant; each frame of a snapshot says when it was read.\n"
       "  kcoredump capture --order volatile -o web1.elf.zst\n"
       "                 what changes soonest within the first moments; kept when interrupted\n"
       "  kcoredump capture --smear 10000 -o web1.elf.zst\n"
       "                 how much of it had changed when all was read, by what pages are used for\n"
       "  kcoredump capture --idle --max-rate 200MB -o web1.elf.zst\n"
-      "                 for a machine that has other things to do\n\n" +
+      "                 for a machine that has other things to do\n"
+      "  kcoredump capture --base web1.elf.zst -o web2.elf.zst\n"
+      "                 again, and only what changed\n\n" +
       std::string(kExitHelp));
   command
       ->add_option("-f,--file", options.source,
@@ -51,7 +55,12 @@ void AddCapture(CLI::App& app, Context& context) {
       ->option_text("N")
       ->check(CLI::Range(uint64_t{1}, kMostSmearPages));
   AddCapturingOptions(*command, *arguments);
-  command->callback([arguments, &context] { context.status = RunCapture(*arguments, "capture"); });
+  command->callback([arguments, &context] {
+    CaptureOptions& chosen = arguments->options;
+    if (chosen.format.empty()) chosen.format = FormatOfFileName(chosen.output);
+    if (chosen.format.empty()) chosen.format = kDefaultFormat;
+    context.status = RunCapture(*arguments, "capture");
+  });
 }
 
 }  // namespace kcoredump::cmd

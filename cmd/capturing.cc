@@ -308,13 +308,12 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
   command
       .add_option("--base", options.base,
                   "Leave out what is the same in this snapshot, beside which the output then "
-                  "opens;\n"
-                  "`kcoredump convert` makes a whole one of it again")
+                  "opens")
       ->option_text("OLD")
       ->check(NotEmpty());
   command.add_flag("--hashes", options.hashes,
                    "Keep each frame's SHA-256: a capture with this one as its --base then does "
-                   "not read it,\nand takes it for sound (`kcoredump verify` tells)");
+                   "not read it,\nand takes it for sound (`kcoredump verify` tells whether it is)");
   command
       .add_option("--max-rate", options.max_bytes_per_second,
                   "Read no more than that in a second; default: no limit")
@@ -322,7 +321,7 @@ void AddCapturingOptions(CLI::App& command, CaptureArguments& arguments) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::PositiveNumber);
   command.add_flag("--idle", arguments.idle, "Only use CPU time and disks that nobody else wants");
-  command.add_flag("--force", options.force, "Replace an existing output file");
+  command.add_flag("--force", options.force, "Replace an existing output or events file");
   command.add_flag("--json", arguments.json, "One JSON report on standard output");
   command
       .add_option("--progress", arguments.progress,

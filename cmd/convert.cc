@@ -15,7 +15,9 @@ void AddConvert(CLI::App& app, Context& context) {
       "Any format that `capture -f` takes becomes any format that it writes. What the new format\n"
       "cannot hold is said, and kept in OUT.json.\n\n"
       "  kcoredump convert web1.elf.zst web1.kdump\n"
-      "  kcoredump convert web1.elf.zst - --to flattened | ssh collector 'cat >web1.flat'\n\n" +
+      "  kcoredump convert web1.elf.zst - --to flattened | ssh collector 'cat >web1.flat'\n"
+      "  kcoredump convert web2.elf.zst whole.elf.zst\n"
+      "                 an incremental snapshot and its base in one\n\n" +
       std::string(kExitHelp));
   command->add_option("IN", options.source, "A dump")->option_text(" ")->required();
   command->add_option("OUT", options.output, "The new file, or - for standard output")

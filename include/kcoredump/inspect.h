@@ -77,13 +77,18 @@ struct ImageInfo {
   ExcludedCounts excluded;     ///< pages.excluded, by the reason
   uint64_t plain_bytes = 0;
   uint64_t frames = 0;
-  std::string base;                           ///< its path; empty: not incremental
+  bool hashes = false;             ///< each frame's is kept
+  std::string identity;            ///< what a snapshot made from it knows it by; empty: none
+  std::string base;                ///< its path; empty: not incremental
+  std::string base_identity;       ///< of the one that it was made from
+  std::vector<std::string> bases;  ///< the base, its base and so on; empty: they cannot be used
   std::optional<uint64_t> referenced_frames;  ///< that the base has; nothing: torn, and not counted
   std::string meta_json;                      ///< the capture's metadata; empty: none
 };
 
 /// Describes the live kernel or a file of any format. Reads memory only where it must be searched
-/// for VMCOREINFO, for the file has no notes.
+/// for VMCOREINFO, for the file has no notes. Of an incremental snapshot whose base cannot be used,
+/// that is its damage.
 [[nodiscard]] Result<ImageInfo> Describe(const std::string& path);
 
 [[nodiscard]] std::string ToText(const ImageInfo& info);

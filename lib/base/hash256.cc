@@ -9,6 +9,17 @@
 
 namespace kcoredump {
 
+std::string ToHex(const Hash256& hash) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * hash.size());
+  for (const std::byte byte : hash) {
+    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    text += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return text;
+}
+
 Hash256 Sha256(std::span<const std::byte> bytes) {
   SHA256_CTX context;
   Hash256 hash{};

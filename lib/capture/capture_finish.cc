@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.h"
 #include "base/try.h"
@@ -22,8 +23,11 @@ Trailer CaptureRun::MakeTrailer(const std::optional<Error>& write_error) {
   trailer.complete = report_.reason.empty() && trailer.plain_bytes == trailer.expected_bytes;
   trailer.outcomes_known = source_->outcomes_known();
   trailer.labels_known = source_->labels_known();
-  trailer.started_utc_ns = started_utc_ns_;
-  trailer.ended_utc_ns = UtcNs();
+  // What a snapshot is made anew from tells when it was memory.
+  const CaptureTimes times = source_->Times().value_or(
+      CaptureTimes{.started_utc_ns = started_utc_ns_, .ended_utc_ns = UtcNs()});
+  trailer.started_utc_ns = times.started_utc_ns;
+  trailer.ended_utc_ns = times.ended_utc_ns;
   trailer.reason = report_.reason;
   trailer.zero_pages = writer_->zero_pages();
   const uint64_t reached_bytes = plan_->MemoryBytesIn(trailer.plain_bytes);
@@ -129,7 +133,12 @@ void CaptureRun::TellOfBase() {
   report_.referenced_bytes = references.content_bytes;
   if (report_.output == "-" || !base_->IsBeside(report_.output)) {
     report_.warnings.push_back("the snapshot opens only where its base is beside it, as " +
-                               base_->name());
+                               base_->name() + ": copy or link it there from " +
+                               base_->source().path());
+  }
+  if (references.frames == 0) {
+    report_.warnings.push_back("nothing is the same in " + base_->name() +
+                               ": is it of this boot, and has it the same pages?");
   }
 }
 
@@ -169,8 +178,20 @@ void CaptureRun::MeasureSmear() {
   }
 }
 
+/// Pages that were lost after they had been captured.
+void CaptureRun::TellOfDamage() {
+  uint64_t pages = 0;
+  for (const PageRun& run : report_.runs) {
+    if (run.outcome == PageOutcome::kUnreadable && run.system_errno == EBADMSG) pages += run.pages;
+  }
+  if (pages == 0) return;
+  report_.warnings.push_back(Grouped(pages) + " pages are damaged in " + options_.source +
+                             ", or in its base: kcoredump verify names the frames");
+}
+
 void CaptureRun::FillReport() {
   TellOfBase();
+  TellOfDamage();
   report_.plain_bytes = writer_->plain_bytes();
   report_.expected_bytes = plan_->plain_bytes();
   report_.compressed_bytes = writer_->written_bytes();

@@ -81,6 +81,7 @@ class CaptureRun {
   Status Finish();
   void FillReport();
   void TellOfBase();
+  void TellOfDamage();
   [[nodiscard]] bool WithHashes() const { return options_.hashes || !options_.base.empty(); }
   void WriteRangesBeside();
   void WriteSidecar();

@@ -82,6 +82,11 @@ struct Pipeline::Shared {
 
 namespace {
 
+uint32_t MillisecondsBetween(SteadyClock::time_point start, SteadyClock::time_point end) {
+  return static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(end - start).count());
+}
+
 /// One worker's tools.
 class BatchWorker {
  public:
@@ -91,7 +96,7 @@ class BatchWorker {
     KCD_ASSIGN(BatchReader reader,
                BatchReader::Create(source, filter, options.batch_bytes, options.read, watch));
     KCD_ASSIGN(auto encoder, encoding.NewEncoder());
-    return BatchWorker(std::move(reader), std::move(encoder));
+    return BatchWorker(source, std::move(reader), std::move(encoder));
   }
 
   Status Run(const Batch& batch, const PipelineOptions& options, Slot& slot) {
@@ -106,8 +111,8 @@ class BatchWorker {
       slot.moves = reader_.moves() - moves_before;
     }
     const auto now = SteadyClock::now();
-    slot.batch.milliseconds = static_cast<uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - options.start).count());
+    slot.batch.milliseconds =
+        times_known_ ? source_.MillisecondsAt(batch.phys) : MillisecondsBetween(options.start, now);
     if (options.smear != nullptr && batch.is_memory) {
       options.smear->Note(batch.phys, content.bytes, content.pages, now);
     }
@@ -119,9 +124,14 @@ class BatchWorker {
   }
 
  private:
-  BatchWorker(BatchReader reader, std::unique_ptr<BatchEncoder> encoder)
-      : reader_(std::move(reader)), encoder_(std::move(encoder)) {}
+  BatchWorker(const MemorySource& source, BatchReader reader, std::unique_ptr<BatchEncoder> encoder)
+      : source_(source),
+        times_known_(source.Times().has_value()),
+        reader_(std::move(reader)),
+        encoder_(std::move(encoder)) {}
 
+  const MemorySource& source_;
+  bool times_known_;  ///< when its memory was read
   BatchReader reader_;
   std::unique_ptr<BatchEncoder> encoder_;
 };

@@ -114,6 +114,9 @@ constexpr std::array kStrangers = {
              .name = "perhaps a LiME file with compress=1 (a zlib stream); unpack it first"},
     Stranger{.magic = "\x78\xda",
              .name = "perhaps a LiME file with compress=1 (a zlib stream); unpack it first"},
+    Stranger{.magic = kNoticeStart,
+             .name = "an incremental snapshot that zstd unpacked, without what its base has; open "
+                     "the packed one"},
     Stranger{.magic = "PAGEDU", .name = "a Windows crash dump"},
     Stranger{
         .magic = "QFI\xfb",

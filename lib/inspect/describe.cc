@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash256.h"
 #include "base/try.h"
 #include "format/registry.h"
 #include "format/snapshot/reader.h"
@@ -87,6 +89,16 @@ void AddFileFacts(const MemorySource& source, ImageInfo& info) {
   info.pages = source.Counts().value_or(PageCounts());
 }
 
+void AddBases(const SnapshotFile& file, ImageInfo& info) {
+  info.base = FolderOf(file.path()) + file.link()->name;
+  info.base_identity = ToHex(file.link()->id);
+  if (file.trailer()) info.referenced_frames = file.trailer()->references;
+  for (const SnapshotFile* one = file.base().get(); one != nullptr; one = one->base().get()) {
+    info.bases.push_back(one->path());
+  }
+  if (!info.bases.empty()) info.base = info.bases.front();
+}
+
 void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
   const SnapshotFile& file = snapshot.file();
   info.is_snapshot = true;
@@ -95,11 +107,12 @@ void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
   info.outcomes_known = snapshot.outcomes_known();
   info.plain_bytes = file.plain_bytes();
   info.frames = file.frames().size();
-  if (file.base() != nullptr) {
-    info.base = file.base()->path();
-    if (file.trailer()) info.referenced_frames = file.trailer()->references;
+  if (file.link()) AddBases(file, info);
+  if (const auto identity = file.Identity(); identity.ok()) {
+    info.identity = ToHex(identity.value());
   }
   if (file.trailer()) {
+    info.hashes = !file.trailer()->frame_hashes.empty();
     info.zero_pages = file.trailer()->zero_pages;
     info.excluded = CountExcluded(file.trailer()->runs);
     for (const PageRun& run : file.trailer()->runs) {
@@ -112,8 +125,19 @@ void AddSnapshotFacts(const SnapshotSource& snapshot, ImageInfo& info) {
 
 Result<ImageInfo> Describe(const std::string& path) {
   KCD_ASSIGN(const Format* format, DetectFormat(path));
-  KCD_ASSIGN(const std::unique_ptr<MemorySource> source, format->open(path));
-  return DescribeSource(*source, *format, path);
+  auto source = format->open(path);
+  if (source.ok()) return DescribeSource(*source.value(), *format, path);
+  if (format->name != "snapshot") return std::move(source.error());
+  // Without its base an incremental snapshot still says what it is of, and which base it wants.
+  const auto alone = SnapshotFile::OpenAlone(path);
+  if (!alone.ok() || !alone.value()->link()) return std::move(source.error());
+  const auto itself = SnapshotSource::FromFile(alone.value());
+  if (!itself.ok()) return std::move(source.error());
+  KCD_ASSIGN(ImageInfo info, DescribeSource(*itself.value(), *format, path));
+  info.complete = false;
+  info.incomplete_reason = "its base cannot be used";
+  info.damage.push_back(source.error().message);
+  return info;
 }
 
 Result<ImageInfo> DescribeSource(const MemorySource& source, const Format& format,

@@ -146,6 +146,22 @@ std::string FileRows(const ImageInfo& info) {
   return rows + (info.is_snapshot ? "" : Row("size", HumanBytes(info.file_bytes)));
 }
 
+/// What was said when memory was captured, however often the image was converted since.
+const ordered_json& CaptureOf(const ordered_json& meta) {
+  const ordered_json* of = &meta;
+  for (;;) {
+    const auto source = of->is_object() ? of->find("source_meta") : of->end();
+    if (source == of->end() || !source->is_object()) return *of;
+    of = &*source;
+  }
+}
+
+std::string TextRow(const ordered_json& meta, const char* key, const char* name) {
+  const auto found = meta.is_object() ? meta.find(key) : meta.end();
+  return found != meta.end() && found->is_string() ? Row(name, Escaped(found->get<std::string>()))
+                                                   : "";
+}
+
 std::string SnapshotRows(const ImageInfo& info) {
   std::string rows =
       Row("size", HumanBytes(info.file_bytes) + " for " + HumanBytes(info.plain_bytes) + " (" +
@@ -155,18 +171,19 @@ std::string SnapshotRows(const ImageInfo& info) {
     const std::string frames =
         info.referenced_frames ? Grouped(*info.referenced_frames) + " frames" : "some frames";
     rows += Row("base", Escaped(info.base) + ", which has " + frames + " of it");
-  }
-  const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
-  if (!meta.is_object()) return rows;
-  for (const auto& [key, name] :
-       {std::pair{"host", "host"}, std::pair{"started_utc", "captured"},
-        std::pair{"version", "by kcoredump"}, std::pair{"page_flags", "page flags"}}) {
-    const auto found = meta.find(key);
-    if (found != meta.end() && found->is_string()) {
-      rows += Row(name, Escaped(found->get<std::string>()));
+    for (size_t i = 1; i < info.bases.size(); ++i) {
+      rows += Row("and its base", Escaped(info.bases[i]));
     }
+    if (info.bases.empty()) rows += Row("its identity", info.base_identity);
   }
-  return rows;
+  if (!info.identity.empty()) rows += Row("identity", info.identity);
+  if (info.hashes) rows += Row("hashes", "a SHA-256 for each frame");
+  const ordered_json meta = ordered_json::parse(info.meta_json, nullptr, false);
+  const ordered_json& captured = CaptureOf(meta);
+  rows += TextRow(captured, "host", "host") + TextRow(captured, "started_utc", "captured");
+  if (&captured != &meta) rows += TextRow(meta, "started_utc", "converted");
+  return rows + TextRow(captured, "version", "by kcoredump") +
+         TextRow(captured, "page_flags", "page flags");
 }
 
 ordered_json PagesJson(const PageCounts& pages) {
@@ -282,10 +299,14 @@ std::string ToJson(const ImageInfo& info) {
     object["outcomes_known"] = info.outcomes_known;
     object["plain_bytes"] = info.plain_bytes;
     object["frames"] = info.frames;
+    object["identity"] = TextOrNull(info.identity);
+    object["hashes"] = info.hashes;
     object["base"] =
         info.base.empty()
             ? ordered_json(nullptr)
             : ordered_json{{"path", info.base},
+                           {"identity", info.base_identity},
+                           {"all", info.bases},
                            {"referenced_frames", info.referenced_frames
                                                      ? ordered_json(*info.referenced_frames)
                                                      : ordered_json(nullptr)}};

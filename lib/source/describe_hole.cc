@@ -18,7 +18,9 @@ std::string DescribeHole(const PageRun& hole) {
     case PageOutcome::kOffline:
       return where + " was not read: it is offline, or given back to the hypervisor (balloon)";
     case PageOutcome::kAbsent:
-      return where + " was not read: there is no memory behind it in this image (absent)";
+      return where +
+             " was not read: there is no memory behind it, or none in what this image was made "
+             "from (absent)";
     case PageOutcome::kNotReached:
       return where + " is not in this image: the capture ended before it";
     case PageOutcome::kExcluded:
@@ -34,7 +36,9 @@ std::string DescribeHole(const PageRun& hole) {
            (hole.first.space == Space::kVirtual ? "; if it has physical addresses alone, use --phys"
                                                 : "");
   if (hole.system_errno == EBADMSG) {
-    return where + " cannot be read: its compressed data in the file are damaged (run verify)";
+    return where +
+           " cannot be read: its compressed data in the file, or in its base, are damaged (run "
+           "verify)";
   }
   if (hole.system_errno == ENODATA) {
     return where + " cannot be read: the file ends before it (ENODATA)";

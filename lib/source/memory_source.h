@@ -69,6 +69,12 @@ enum class SourceKind : uint8_t {
   kDump,  ///< any other file: kdump, LiME, AVML, raw
 };
 
+/// Of a capture, in nanoseconds since 1970.
+struct CaptureTimes {
+  uint64_t started_utc_ns = 0;
+  uint64_t ended_utc_ns = 0;
+};
+
 /// What a file's format tells of itself and not of the memory.
 struct ImageFacts {
   std::string format;  ///< as the registry names it; what is inside, for a flattened file
@@ -104,6 +110,10 @@ class MemorySource {
   /// What the image says of its pages, none of which is read for it; what is there counts as
   /// direct. Nothing: a live kernel's image says nothing.
   [[nodiscard]] virtual std::optional<PageCounts> Counts() const { return std::nullopt; }
+  /// When its memory was read; nothing: it does not say.
+  [[nodiscard]] virtual std::optional<CaptureTimes> Times() const { return std::nullopt; }
+  /// When the memory at `phys` was read, in milliseconds since the start in Times().
+  [[nodiscard]] virtual uint32_t MillisecondsAt(PhysAddr /*phys*/) const { return 0; }
   /// NUMBER(phys_base) of x86, where the format has it in its header. VMCOREINFO has it only since
   /// 4.10 (401721ecd1dc).
   [[nodiscard]] virtual std::optional<uint64_t> PhysBase() const { return std::nullopt; }

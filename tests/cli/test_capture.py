@@ -127,8 +127,9 @@ class Incremental(cli.TestCase):
         self.assertGreater(report["base"]["referenced_frames"], 0)
         self.assertLess(new.stat().st_size, self.old.stat().st_size)
         info = json.loads(self.expect(cli.COMPLETE, "info", "-f", new, "--json").out)
-        self.assertEqual({"path": str(self.old), "referenced_frames": report["base"]["referenced_frames"]},
-                         info["base"])
+        identity = json.loads(self.expect(cli.COMPLETE, "info", "-f", self.old, "--json").out)["identity"]
+        self.assertEqual({"path": str(self.old), "identity": identity, "all": [str(self.old)],
+                          "referenced_frames": report["base"]["referenced_frames"]}, info["base"])
         self.assertEqual(str(self.old), json.loads(self.expect(cli.COMPLETE, "verify", new, "--json").out)["base"])
         folded = self.path("folded.elf.zst")
         self.expect(cli.COMPLETE, "convert", new, folded)
@@ -138,10 +139,31 @@ class Incremental(cli.TestCase):
     def test_a_missing_base_is_named_by_every_command(self):
         new = self.capture(self.core, "new.elf.zst", "--base", self.old)
         self.old.unlink()
-        for arguments in (("info", "-f", new), ("verify", new), ("read", "-f", new, "--phys", "0x1000", "16"),
+        for arguments in (("verify", new), ("read", "-f", new, "--phys", "0x1000", "16"),
                           ("convert", new, self.path("out.elf.zst"))):
             refused = self.expect(cli.IO, *arguments)
             self.assertIn(f"needs its base beside it: {self.old}", refused.err, arguments)
+        # It still says what it is of, and which base it wants.
+        info = json.loads(self.expect(cli.CORRUPT, "info", "-f", new, "--json").out)
+        self.assertEqual([], info["base"]["all"])
+        self.assertRegex(info["base"]["identity"], "^[0-9a-f]{64}$")
+        self.assertIn("needs its base beside it", info["damage"][0])
+
+    def test_a_folded_one_says_when_it_was_memory(self):
+        new = self.capture(self.core, "new.elf.zst", "--base", self.old)
+        folded = self.path("folded.elf.zst")
+        self.expect(cli.COMPLETE, "convert", new, folded)
+        rows = [self.expect(cli.COMPLETE, "info", "-f", each).out.decode() for each in (new, folded)]
+        captured = [re.search(r"^captured +(\S+)", text, re.M)[1] for text in rows]
+        self.assertEqual(*captured)
+        self.assertIn("\nconverted ", rows[1])
+        self.assertNotIn("\nconverted ", rows[0])
+
+    def test_an_unpacked_one_is_known_for_what_it_is(self):
+        new = self.capture(self.core, "new.elf.zst", "--base", self.old)
+        self.path("plain").write_bytes(cli.unpack(new))
+        self.assertIn("an incremental snapshot that zstd unpacked",
+                      self.expect(cli.CORRUPT, "info", "-f", self.path("plain")).err)
 
     def test_plain_zstd_gives_a_text_and_no_core(self):
         new = self.capture(self.core, "new.elf.zst", "--base", self.old)

@@ -19,12 +19,13 @@ namespace {
 
 /// For whoever unpacks the file: without the base it is no image, and must not pass for one.
 std::string NoticeFor(const std::string& base) {
-  return "This is an incremental snapshot of kcoredump: it leaves out what is the same in\n" +
-         base +
+  return std::string(kNoticeStart) + ": it leaves out what is the same in\n" + base +
          "\nand is no ELF core without. `kcoredump convert FILE OUT.elf.zst`, with that file "
          "beside "
          "FILE,\nmakes a whole one.\n";
 }
+
+constexpr char kContext[] = "the base must be a sound snapshot";
 
 /// What it is called where it lies; a link in its own folder may point elsewhere tomorrow, and
 /// /dev/fd/N is no name. A link from another folder is what stands beside the new snapshot.
@@ -59,11 +60,17 @@ Result<std::shared_ptr<const SnapshotBase>> SnapshotBase::Open(const std::string
     return InvalidArgument("the base " + path + ": its name has control characters; rename it");
   }
   auto file = SnapshotFile::Open(path);
-  if (!file.ok()) return std::move(file.error()).WithContext("the base");
+  if (!file.ok()) return std::move(file.error()).WithContext(kContext);
   auto id = file.value()->Identity();
-  if (!id.ok()) return std::move(id.error()).WithContext("the base");
+  if (!id.ok()) return std::move(id.error()).WithContext(kContext);
+  if (file.value()->CountBases() >= kMaxBases) {
+    return MakeError(ErrorCode::kLimitExceeded,
+                     "the base " + path + " has " + std::to_string(kMaxBases) +
+                         " bases already: make a whole snapshot of it with kcoredump convert, and "
+                         "take that");
+  }
   auto source = SnapshotSource::FromFile(file.value());
-  if (!source.ok()) return std::move(source.error()).WithContext("the base");
+  if (!source.ok()) return std::move(source.error()).WithContext(kContext);
   std::shared_ptr<SnapshotBase> base(
       new SnapshotBase(std::move(source.value()), std::move(name), id.value()));
   KCD_TRY(base->MakeHead());
@@ -85,9 +92,8 @@ Status SnapshotBase::CheckSizes(uint64_t page_bytes, uint32_t frame_bytes) const
     return segment.file_bytes >= frame_bytes;
   });
   if (frame_bytes_ == frame_bytes || (frame_bytes_ < frame_bytes && !has_room)) return {};
-  const std::string cure = IsFrameSize(frame_bytes_)
-                               ? ": say --frame-size " + std::to_string(frame_bytes_)
-                               : ", so it can be none";
+  const std::string cure =
+      IsFrameSize(frame_bytes_) ? ": leave --frame-size out" : ", so it can be none";
   return InvalidArgument(its + "frames are of " + HumanBytes(frame_bytes_) + ", and not of " +
                          HumanBytes(frame_bytes) + cure);
 }

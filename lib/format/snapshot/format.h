@@ -35,6 +35,9 @@ inline constexpr size_t kSeekTableEntryBytes = 12;
 /// Most frames of one snapshot: what a seek table, a skippable frame, can list (12 bytes each).
 inline constexpr uint64_t kMaxFrames = 0xfffffff0 / kSeekTableEntryBytes;
 
+/// What zstd unpacks an incremental snapshot to begins so.
+inline constexpr char kNoticeStart[] = "This is an incremental snapshot of kcoredump";
+
 /// The same with a hash each, which the trailer, a skippable frame, must have room for.
 inline constexpr uint64_t kMaxHashedFrames = 0xf0000000 / (sizeof(uint32_t) + sizeof(Hash256));
 

@@ -90,8 +90,26 @@ Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string
   return std::shared_ptr<const SnapshotFile>(std::move(file));
 }
 
+Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::OpenAlone(const std::string& path) {
+  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenItself(path));
+  return std::shared_ptr<const SnapshotFile>(std::move(file));
+}
+
 Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenAfter(const std::string& path,
                                                               FileIds& opened) {
+  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenItself(path));
+  struct stat info {};
+  if (fstat(file->fd(), &info) != 0) return SystemError(path, errno);
+  const std::pair<uint64_t, uint64_t> id{info.st_dev, info.st_ino};
+  if (std::find(opened.begin(), opened.end(), id) != opened.end()) {
+    return Corrupt(path + " would be its own base");
+  }
+  opened.push_back(id);
+  if (file->link_) KCD_TRY(file->OpenBase(opened));
+  return file;
+}
+
+Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenItself(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe does not stop it
   struct stat info {};
   if (!fd.valid() || fstat(fd.get(), &info) != 0) return SystemError(path, errno);
@@ -100,11 +118,6 @@ Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenAfter(const std::string&
   }
   // Reading some files of /proc, which tell no size, changes something.
   if (info.st_size == 0) return Corrupt(path + " is empty");
-  const std::pair<uint64_t, uint64_t> id{info.st_dev, info.st_ino};
-  if (std::find(opened.begin(), opened.end(), id) != opened.end()) {
-    return Corrupt(path + " would be its own base");
-  }
-  opened.push_back(id);
   std::shared_ptr<SnapshotFile> file(
       new SnapshotFile(path, std::move(fd), static_cast<uint64_t>(info.st_size)));
   Status first = file->LoadBaseLink();
@@ -120,7 +133,6 @@ Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenAfter(const std::string&
       return std::move(walk.error()).WithContext(path);
     }
   }
-  if (file->link_) KCD_TRY(file->OpenBase(opened));
   return file;
 }
 
@@ -157,8 +169,9 @@ Result<std::string> SnapshotFile::FindBase() const {
   const std::string beside = real + link_->name;
   const bool looked_there = real.empty() || real == FolderOf(path_);
   if (!looked_there && stat(beside.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return beside;
-  return SystemError("it needs its base beside it: " + (looked_there ? named : beside),
-                     named_errno);
+  return SystemError(
+      path_ + " is incremental, and needs its base beside it: " + (looked_there ? named : beside),
+      named_errno);
 }
 
 Status SnapshotFile::OpenBase(FileIds& opened) {
@@ -167,18 +180,22 @@ Status SnapshotFile::OpenBase(FileIds& opened) {
                      path_ + ": more than " + std::to_string(kMaxBases) +
                          " snapshots, each made from the next; convert one of them");
   }
+  const bool is_first = opened.size() == 1;
+  KCD_ASSIGN(const std::string path, FindBase());
   const auto open = [&]() -> Status {
-    KCD_ASSIGN(const std::string path, FindBase());
     KCD_ASSIGN(const std::shared_ptr<SnapshotFile> base, OpenAfter(path, opened));
     KCD_ASSIGN(const Hash256 id, base->Identity());
     if (id != link_->id) {
-      return Corrupt(path + " is another snapshot than the one it was made from");
+      return Corrupt(path +
+                     " is another snapshot than the one it was made from, whose identity is " +
+                     ToHex(link_->id));
     }
     base->ForgetAllButFrames();
     base_ = base;
     return {};
   };
   if (Status opening = open(); !opening.ok()) {
+    if (!is_first) return opening;  // of a chain its two ends are told
     return std::move(opening.error())
         .WithContext(path_ + " is incremental, and its base cannot be used");
   }
@@ -189,6 +206,12 @@ Status SnapshotFile::OpenBase(FileIds& opened) {
 void SnapshotFile::ForgetAllButFrames() {
   checksums_ = {};
   trailer_.reset();
+}
+
+size_t SnapshotFile::CountBases() const {
+  size_t count = 0;
+  for (const SnapshotFile* file = base_.get(); file != nullptr; file = file->base_.get()) ++count;
+  return count;
 }
 
 bool SnapshotFile::IsMadeOf(const std::string& path) const {

@@ -35,6 +35,10 @@ class SnapshotFile {
   /// very ones. kUnsupported: not a zstd file, or one without frames of known size.
   [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> Open(const std::string& path);
 
+  /// As Open, but without bases: frames that one has are damaged.
+  [[nodiscard]] static Result<std::shared_ptr<const SnapshotFile>> OpenAlone(
+      const std::string& path);
+
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::vector<FrameSpan>& frames() const { return frames_; }
   [[nodiscard]] uint64_t plain_bytes() const;
@@ -53,8 +57,12 @@ class SnapshotFile {
   [[nodiscard]] const FrameSpan* FrameAt(uint64_t plain_offset) const;
   /// The checksum that the seek table gives frame `index`; nothing without a seek table.
   [[nodiscard]] std::optional<uint32_t> TableChecksum(size_t index) const;
-  /// Of an incremental snapshot; else nullptr.
+  /// What an incremental snapshot says of its base.
+  [[nodiscard]] const std::optional<BaseLink>& link() const { return link_; }
+  /// Of an incremental snapshot that was not opened alone; else nullptr.
   [[nodiscard]] const std::shared_ptr<const SnapshotFile>& base() const { return base_; }
+  /// The base, its base and so on.
+  [[nodiscard]] size_t CountBases() const;
   /// SHA-256 of the trailer's payload, which knows every frame. kCorrupt: there is no trailer.
   [[nodiscard]] Result<Hash256> Identity() const;
   /// Whether it would be lost with the file at `path`: that is it, or its base, or the base's.
@@ -66,6 +74,7 @@ class SnapshotFile {
 
   [[nodiscard]] static Result<std::shared_ptr<SnapshotFile>> OpenAfter(const std::string& path,
                                                                        FileIds& opened);
+  [[nodiscard]] static Result<std::shared_ptr<SnapshotFile>> OpenItself(const std::string& path);
   SnapshotFile(std::string path, UniqueFd fd, uint64_t file_bytes)
       : path_(std::move(path)), fd_(std::move(fd)), file_bytes_(file_bytes) {}
   [[nodiscard]] Status LoadSeekTable();
@@ -112,6 +121,8 @@ class SnapshotSource : public MemorySource {
   std::string IncompleteReason() const override { return file_->IncompleteReason(); }
   Result<NoteSegment> VendorNotes() const override;
   ImageFacts Facts() const override;
+  std::optional<CaptureTimes> Times() const override;
+  uint32_t MillisecondsAt(PhysAddr phys) const override;
   std::vector<Range> PresentRanges() const override;
   Range BlockAround(PhysAddr phys) const override;
   uint64_t reader_bytes() const override;

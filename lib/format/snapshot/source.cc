@@ -169,6 +169,20 @@ ImageFacts SnapshotSource::Facts() const {
   return facts;
 }
 
+std::optional<CaptureTimes> SnapshotSource::Times() const {
+  if (!file_->trailer()) return std::nullopt;
+  return CaptureTimes{.started_utc_ns = file_->trailer()->started_utc_ns,
+                      .ended_utc_ns = file_->trailer()->ended_utc_ns};
+}
+
+uint32_t SnapshotSource::MillisecondsAt(PhysAddr phys) const {
+  const auto extent = map_.Find(phys);
+  const FrameSpan* frame =
+      extent && extent->in_file && file_->trailer() ? file_->FrameAt(extent->offset) : nullptr;
+  if (frame == nullptr) return 0;
+  return file_->trailer()->frame_ms[static_cast<size_t>(frame - file_->frames().data())];
+}
+
 Result<NoteSegment> SnapshotSource::VendorNotes() const {
   const ProgramHeader* header = core_.Find(kVendorSegmentType);
   if (header == nullptr) return NoteSegment();

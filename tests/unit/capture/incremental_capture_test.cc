@@ -218,7 +218,7 @@ TEST_F(IncrementalCapture, APartialBaseIsNotReplacedByAnotherPartialFile) {
 TEST_F(IncrementalCapture, BasesThatDoNotFitAreRefused) {
   Run("old");
   options_.frame_bytes = 32768;
-  EXPECT_NE(Refusal("new", "old").find("say --frame-size 16384"), std::string::npos);
+  EXPECT_NE(Refusal("new", "old").find("leave --frame-size out"), std::string::npos);
   options_.frame_bytes = 0;
   EXPECT_EQ(Run("new", "old").frame_bytes, 16384U);
   EXPECT_NE(Refusal("new", "core").find("not a zstd file"), std::string::npos);
@@ -260,12 +260,64 @@ TEST_F(IncrementalCapture, BehindALinkOrADescriptorTheBaseIsBesideTheFileItself)
   EXPECT_TRUE(opened.ok()) << opened.error().message;
 }
 
+/// What cannot be opened must not be made.
+TEST_F(IncrementalCapture, ABaseWithSixteenBasesIsRefused) {
+  Run("0");
+  for (int i = 1; i <= 16; ++i) Run(std::to_string(i), std::to_string(i - 1));
+  EXPECT_TRUE(IsSound("16"));
+  EXPECT_NE(Refusal("17", "16").find("has 16 bases already"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(dir_.Path("17")));
+}
+
+TEST_F(IncrementalCapture, AConversionKeepsWhenMemoryWasRead) {
+  Run("old");
+  const auto before = SnapshotFile::Open(dir_.Path("old"));
+  ASSERT_TRUE(before.ok());
+  options_.source = dir_.Path("old");
+  Run("again");
+  const auto after = SnapshotFile::Open(dir_.Path("again"));
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ(after.value()->trailer()->started_utc_ns, before.value()->trailer()->started_utc_ns);
+  EXPECT_EQ(after.value()->trailer()->ended_utc_ns, before.value()->trailer()->ended_utc_ns);
+}
+
+TEST_F(IncrementalCapture, ABaseThatHasNothingOfItIsWarnedOf) {
+  Run("old");
+  for (std::byte& byte : core_) {
+    if (&byte >= &core_[core_.size() - test::kHighRamBytes - test::kLowRamBytes])
+      byte ^= std::byte{1};
+  }
+  test::WriteFile(options_.source, core_);
+  const CaptureReport report = Run("new", "old");
+  EXPECT_EQ(report.referenced_frames, 0U);
+  ASSERT_EQ(report.warnings.size(), 1U);
+  EXPECT_NE(report.warnings[0].find("nothing is the same in old"), std::string::npos);
+}
+
+TEST_F(IncrementalCapture, FoldingWithADamagedBaseSaysSo) {
+  Run("old");
+  Run("new", "old");
+  const auto file = SnapshotFile::Open(dir_.Path("old"));
+  ASSERT_TRUE(file.ok());
+  Bytes bytes = test::ReadFile(dir_.Path("old"));
+  const FrameSpan& last = file.value()->frames().back();
+  bytes[last.file_offset + last.compressed_bytes / 2] ^= std::byte{1};
+  test::WriteFile(dir_.Path("old"), bytes);
+  options_.source = dir_.Path("new");
+  const CaptureReport report = Run("folded");
+  EXPECT_EQ(report.status, CaptureStatus::kCompleteWithHoles);
+  ASSERT_EQ(report.warnings.size(), 1U);
+  EXPECT_NE(report.warnings[0].find("pages are damaged in"), std::string::npos);
+}
+
 TEST_F(IncrementalCapture, ABaseInAnotherFolderIsWarnedOf) {
   Run("old");
   std::filesystem::create_directory(dir_.Path("sub"));
   const CaptureReport report = Run("sub/new", "old");
   ASSERT_EQ(report.warnings.size(), 1U);
-  EXPECT_NE(report.warnings[0].find("its base is beside it, as old"), std::string::npos);
+  EXPECT_NE(report.warnings[0].find("its base is beside it, as old: copy or link it there from " +
+                                    dir_.Path("old")),
+            std::string::npos);
   EXPECT_FALSE(Memory::Open(dir_.Path("sub/new")).ok());
 }
 
