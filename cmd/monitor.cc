@@ -78,6 +78,7 @@ pid_t Start(const std::vector<std::string>& words, const std::string& file, int 
   // Behind the command's name, for what follows may be words behind a "--".
   arguments.insert(arguments.begin() + 2, {"-f", file});
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions;
