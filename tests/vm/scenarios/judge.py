@@ -8,6 +8,7 @@ import collections
 import re
 
 from vmlab.errors import check
+from vmlab.texts import UNPURGED
 
 PSEUDO_MODULES = {"bpf", "__builtin__ftrace", "__builtin__kprobes"}
 ARGUMENT_BYTES = 4096
@@ -238,13 +239,12 @@ def parse_areas(document):
 def check_areas(answers, question, before, after):
     """Every line of /proc/vmallocinfo."""
     got = parse_areas(answers.ask(question).json())
-    must = stable(before, after)
+    must = {area: words for area, words in stable(before, after).items() if words != UNPURGED}
     wrong = {hex(area[0]): (got.get(area), words) for area, words in must.items() if got.get(area) != words}
     check(must and not wrong, f"{question}: of {len(must)} areas these differ (said, right): {shown(wrong.items())}")
-    # Stacks of tasks that came and went in between; how many of all areas is a matter of luck, but few, or they were
-    # given back and are not purged yet: those have no caller.
+    # Stacks of tasks that came and went in between; how many of all areas is a matter of luck, but few.
     invented = {area: words for area, words in got.items()
-                if area not in before and area not in after and words != ("", 0)}
+                if area not in before and area not in after and words != UNPURGED}
     check(len(invented) <= 16, f"{question}: areas that the guest has not: {shown(invented.items())}")
     return f"{len(must)} areas"
 

@@ -7,7 +7,7 @@ import re
 
 from vmlab.elf import PAGE, Core
 from vmlab.pattern import MAGIC, PAGES, parse_runs, pattern_page
-from vmlab.texts import parse_kallsyms, parse_modules, parse_vmallocinfo
+from vmlab.texts import UNPURGED, parse_kallsyms, parse_modules, parse_vmallocinfo
 
 from . import planted, responder, work
 from .answers import BULK
@@ -158,8 +158,8 @@ def choose_inner(symbols):
 
 
 def choose_in_areas(areas):
-    """An address in each area of vmalloc space."""
-    return {(start, end): start + 0x18 for start, end in areas}
+    """An address in each area of vmalloc space that does not go by itself."""
+    return {(start, end): start + 0x18 for (start, end), words in areas.items() if words != UNPURGED}
 
 
 def write_lists(guest, stage):

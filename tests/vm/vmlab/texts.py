@@ -116,6 +116,10 @@ def parse_modules(text):
     return modules
 
 
+# Of an area that was given back and waits to be purged: it goes at any moment, and others come in its place.
+UNPURGED = ("", 0)
+
+
 def parse_vmallocinfo(text):
     """{(start, end): (caller, pages)} of /proc/vmallocinfo; the caller without its symbol's size."""
     areas = {}
