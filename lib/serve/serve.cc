@@ -56,7 +56,7 @@ class Server {
   [[nodiscard]] bool cancelled() const {
     return options_.cancel != nullptr && options_.cancel->load();
   }
-  void Tell(ServeEvent event) const {
+  void Tell(const ServeEvent& event) const {
     if (options_.on_event) options_.on_event(event);
   }
 

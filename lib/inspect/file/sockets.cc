@@ -37,7 +37,7 @@ class OwnerFinder {
 
  private:
   OwnerFinder(const TaskSources& sources, Findings& findings, DescriptorTable table)
-      : sources_(sources), findings_(findings), table_(std::move(table)) {}
+      : sources_(sources), findings_(findings), table_(table) {}
   void AddTask(const TaskHead& task, Owners& owners);
   [[nodiscard]] bool Full() const {
     return open_ >= kMaxOpenOfAll || table_.looked_at() >= kMaxDescriptorsOfAll;
@@ -63,7 +63,7 @@ class OwnerFinder {
 
 Result<OwnerFinder> OwnerFinder::Create(const TaskSources& sources, Findings& findings) {
   KCD_ASSIGN(DescriptorTable table, DescriptorTable::Create(sources));
-  OwnerFinder finder(sources, findings, std::move(table));
+  OwnerFinder finder(sources, findings, table);
   KCD_ASSIGN(const Layout file, Layout::Of(sources.types, "struct file"));
   KCD_ASSIGN(finder.operations_, file.Need("f_op"));
   KCD_ASSIGN(finder.private_data_, file.Need("private_data"));

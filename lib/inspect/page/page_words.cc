@@ -43,7 +43,7 @@ Result<PageWordsReader> PageWordsReader::Create(const TaskSources& sources, cons
   if (reserved.ok() && reserved.value() >= 0 && reserved.value() < 64) {
     layout.LearnReserved(uint64_t{1} << reserved.value());
   }
-  PageWordsReader reader(sources, std::move(layout), std::move(memmap));
+  PageWordsReader reader(sources, std::move(layout), memmap);
   reader.FindFields(findings);
   reader.FindFlagNames(findings);
   return reader;

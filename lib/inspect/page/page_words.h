@@ -42,7 +42,7 @@ class PageWordsReader {
 
  private:
   PageWordsReader(const TaskSources& sources, PageLayout layout, Memmap memmap)
-      : sources_(sources), layout_(std::move(layout)), memmap_(std::move(memmap)) {}
+      : sources_(sources), layout_(std::move(layout)), memmap_(memmap) {}
   void FindFields(Findings& findings);
   void FindFlagNames(Findings& findings);
   void ReadMapping(const Record& head, PageWords& words);

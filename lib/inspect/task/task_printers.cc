@@ -37,7 +37,8 @@ std::string Duration(uint64_t ns) {
   const uint64_t seconds = ns / 1'000'000'000;
   std::array<char, 48> text{};
   if (seconds < 60) {
-    std::snprintf(text.data(), text.size(), "%.2fs", static_cast<double>(ns / 10'000'000) / 100.0);
+    const uint64_t hundredths = ns / 10'000'000;
+    std::snprintf(text.data(), text.size(), "%.2fs", static_cast<double>(hundredths) / 100.0);
     return text.data();
   }
   const auto part = [](uint64_t value) { return static_cast<unsigned long long>(value); };
