@@ -238,7 +238,9 @@ void AddFormatOption(CLI::App& command, const std::string& name, CaptureArgument
   const std::vector<std::string> formats = WritableFormats();
   std::string list;
   for (const std::string& format : formats) list += (list.empty() ? "" : ",") + format;
-  command.add_option(name, arguments.options.format, "The format that is written")
+  command
+      .add_option(name, arguments.options.format,
+                  "The format that is written; default: as the output's name ends")
       ->option_text("{" + list + "}")
       ->check(CLI::IsMember(formats));
 }

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/json_depth.h"
 #include "elf/elf_core.h"
 #include "format/codec.h"
 #include "format/snapshot/format.h"
@@ -242,7 +243,7 @@ json CollectFromSource(const MemorySource& source, SystemNotes& notes) {
       kept.push_back({.type = note.type,
                       .offset = static_cast<size_t>(note.data.data() - begin),
                       .bytes = note.data.size()});
-    } else if (note.data.size() <= kMaxSmallFileBytes) {
+    } else if (note.data.size() <= kMaxSmallFileBytes && IsShallowJson(AsText(note.data))) {
       meta = json::parse(AsText(note.data), nullptr, false);
     }
   }

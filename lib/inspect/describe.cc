@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash256.h"
+#include "base/json_depth.h"
 #include "base/try.h"
 #include "format/registry.h"
 #include "format/snapshot/reader.h"
@@ -58,7 +59,8 @@ void AddNotes(const NoteSegment& segment, ImageInfo& info) {
                           .type = note.type,
                           .bytes = note.data.size()});
     if (!ours) continue;
-    if (note.type == static_cast<uint32_t>(NoteType::kMeta) && note.data.size() <= kMaxMetaBytes) {
+    if (note.type == static_cast<uint32_t>(NoteType::kMeta) && note.data.size() <= kMaxMetaBytes &&
+        IsShallowJson(AsText(note.data))) {
       info.meta_json = AsText(note.data);
     }
     if (note.type == static_cast<uint32_t>(NoteType::kVersion)) {

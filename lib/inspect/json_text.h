@@ -16,6 +16,17 @@ namespace kcoredump {
   return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
 }
 
+/// Of a capture's metadata, those of when memory was captured, however often the image was
+/// converted since.
+[[nodiscard]] inline const nlohmann::ordered_json& CaptureOf(const nlohmann::ordered_json& meta) {
+  const nlohmann::ordered_json* of = &meta;
+  for (;;) {
+    const auto source = of->is_object() ? of->find("source_meta") : of->end();
+    if (source == of->end() || !source->is_object()) return *of;
+    of = &*source;
+  }
+}
+
 /// null for 0: none.
 [[nodiscard]] inline nlohmann::ordered_json AddressOrNull(uint64_t address) {
   return address == 0 ? nlohmann::ordered_json(nullptr)

@@ -146,16 +146,6 @@ std::string FileRows(const ImageInfo& info) {
   return rows + (info.is_snapshot ? "" : Row("size", HumanBytes(info.file_bytes)));
 }
 
-/// What was said when memory was captured, however often the image was converted since.
-const ordered_json& CaptureOf(const ordered_json& meta) {
-  const ordered_json* of = &meta;
-  for (;;) {
-    const auto source = of->is_object() ? of->find("source_meta") : of->end();
-    if (source == of->end() || !source->is_object()) return *of;
-    of = &*source;
-  }
-}
-
 std::string TextRow(const ordered_json& meta, const char* key, const char* name) {
   const auto found = meta.is_object() ? meta.find(key) : meta.end();
   return found != meta.end() && found->is_string() ? Row(name, Escaped(found->get<std::string>()))

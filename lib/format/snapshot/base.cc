@@ -39,6 +39,10 @@ std::string NameOf(const std::string& path) {
   return path.substr(FolderOf(path).size());
 }
 
+bool HasHashes(const SnapshotBase& base) {
+  return !base.source().file().trailer()->frame_hashes.empty();
+}
+
 }  // namespace
 
 SnapshotBase::SnapshotBase(std::unique_ptr<SnapshotSource> source, std::string name,
@@ -115,14 +119,6 @@ bool SnapshotBase::IsBeside(const std::string& path) const {
          fstat(source_->file().fd(), &own) == 0 && own.st_dev == there.st_dev &&
          own.st_ino == there.st_ino;
 }
-
-namespace {
-
-bool HasHashes(const SnapshotBase& base) {
-  return !base.source().file().trailer()->frame_hashes.empty();
-}
-
-}  // namespace
 
 Result<BaseComparer> BaseComparer::Create(std::shared_ptr<const SnapshotBase> base) {
   // The source keeps the file alive, and the base the source.

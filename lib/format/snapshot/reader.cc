@@ -85,8 +85,10 @@ bool LooksLikeSnapshot(std::span<const std::byte> head) {
 }
 
 Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::Open(const std::string& path) {
+  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenItself(path));
   FileIds opened;
-  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenAfter(path, opened));
+  KCD_TRY(file->CountAsOpened(opened));
+  if (file->link_) KCD_TRY(file->OpenBase(opened));
   return std::shared_ptr<const SnapshotFile>(std::move(file));
 }
 
@@ -95,18 +97,15 @@ Result<std::shared_ptr<const SnapshotFile>> SnapshotFile::OpenAlone(const std::s
   return std::shared_ptr<const SnapshotFile>(std::move(file));
 }
 
-Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenAfter(const std::string& path,
-                                                              FileIds& opened) {
-  KCD_ASSIGN(std::shared_ptr<SnapshotFile> file, OpenItself(path));
+Status SnapshotFile::CountAsOpened(FileIds& opened) const {
   struct stat info {};
-  if (fstat(file->fd(), &info) != 0) return SystemError(path, errno);
+  if (fstat(fd_.get(), &info) != 0) return SystemError(path_, errno);
   const std::pair<uint64_t, uint64_t> id{info.st_dev, info.st_ino};
   if (std::find(opened.begin(), opened.end(), id) != opened.end()) {
-    return Corrupt(path + " would be its own base");
+    return Corrupt(path_ + " would be its own base");
   }
   opened.push_back(id);
-  if (file->link_) KCD_TRY(file->OpenBase(opened));
-  return file;
+  return {};
 }
 
 Result<std::shared_ptr<SnapshotFile>> SnapshotFile::OpenItself(const std::string& path) {
@@ -183,14 +182,17 @@ Status SnapshotFile::OpenBase(FileIds& opened) {
   const bool is_first = opened.size() == 1;
   KCD_ASSIGN(const std::string path, FindBase());
   const auto open = [&]() -> Status {
-    KCD_ASSIGN(const std::shared_ptr<SnapshotFile> base, OpenAfter(path, opened));
-    KCD_ASSIGN(const Hash256 id, base->Identity());
-    if (id != link_->id) {
+    KCD_ASSIGN(const std::shared_ptr<SnapshotFile> base, OpenItself(path));
+    KCD_TRY(base->CountAsOpened(opened));
+    const auto id = base->Identity();
+    base->ForgetAllButFrames();  // before the next is opened: there may be 16
+    if (base->link_) KCD_TRY(base->OpenBase(opened));
+    if (!id.ok()) return id.error();
+    if (id.value() != link_->id) {
       return Corrupt(path +
                      " is another snapshot than the one it was made from, whose identity is " +
                      ToHex(link_->id));
     }
-    base->ForgetAllButFrames();
     base_ = base;
     return {};
   };
@@ -202,7 +204,7 @@ Status SnapshotFile::OpenBase(FileIds& opened) {
   return {};
 }
 
-/// That is all that is read through it, and it may have 16 bases of many gigabytes.
+/// That is all that is read through a base, and its tables may be of gigabytes.
 void SnapshotFile::ForgetAllButFrames() {
   checksums_ = {};
   trailer_.reset();

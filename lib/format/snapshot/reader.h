@@ -72,8 +72,7 @@ class SnapshotFile {
   /// Those that were opened for the one at hand: no base may be made from itself.
   using FileIds = std::vector<std::pair<uint64_t, uint64_t>>;  // device, inode
 
-  [[nodiscard]] static Result<std::shared_ptr<SnapshotFile>> OpenAfter(const std::string& path,
-                                                                       FileIds& opened);
+  [[nodiscard]] Status CountAsOpened(FileIds& opened) const;
   [[nodiscard]] static Result<std::shared_ptr<SnapshotFile>> OpenItself(const std::string& path);
   SnapshotFile(std::string path, UniqueFd fd, uint64_t file_bytes)
       : path_(std::move(path)), fd_(std::move(fd)), file_bytes_(file_bytes) {}

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/try.h"
+#include "inspect/json_text.h"
 #include "inspect/picture/html.h"
 #include "inspect/picture/markup.h"
 #include "inspect/picture/timeline.h"
@@ -47,9 +48,10 @@ std::string PagesText(uint64_t pages, uint64_t page_bytes) {
   return pages == 0 ? std::string() : Grouped(pages) + " (" + HumanBytes(pages * page_bytes) + ")";
 }
 
-/// A text of the capture's metadata; empty: it has none.
+/// A text of the metadata of when memory was captured; empty: it has none.
 std::string MetaText(const ImageInfo& info, const char* key) {
-  const auto meta = nlohmann::json::parse(info.meta_json, nullptr, false);
+  const auto parsed = nlohmann::ordered_json::parse(info.meta_json, nullptr, false);
+  const auto& meta = CaptureOf(parsed);
   if (!meta.is_object()) return {};
   const auto found = meta.find(key);
   return found != meta.end() && found->is_string() ? found->get<std::string>() : std::string();
